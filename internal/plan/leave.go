@@ -1,0 +1,100 @@
+package plan
+
+import (
+	"fmt"
+	"time"
+)
+
+// leave moves each runner that is on its way out by one step, and takes out
+// the ones that must go whatever the queue says. It runs before the queue is
+// served, so that such a runner is no supply.
+func (c *computation) leave() {
+	for _, r := range c.snap.Runners {
+		if r.Phase == PhaseExited || r.Phase == PhaseRemoving {
+			c.act(ActionRemove, r, orElse(r.Note, "its container has ended"))
+			continue
+		}
+		if r.HasJob || c.unknown(r) {
+			continue
+		}
+		c.step(r)
+	}
+	c.shed()
+}
+
+// step decides about one runner that is known to have no job.
+func (c *computation) step(r Runner) {
+	p := c.byName[r.Pool]
+	age := c.snap.Now.Sub(r.Since)
+	switch r.Phase {
+	case PhaseFinishing:
+		if age >= exitGrace {
+			c.act(ActionStop, r, fmt.Sprintf("its job ended %s ago and it has not exited", short(age)))
+		}
+	case PhaseDraining:
+		if age >= c.spec.DrainSettle {
+			c.act(ActionStop, r, "disabled, and no job has come to it since")
+		}
+	case PhaseStopping:
+		if limit, known := stopLimit(p, r); known && age >= limit {
+			c.act(ActionKill, r, fmt.Sprintf("told to stop %s ago, has no job and still runs", short(age)))
+		}
+	case PhaseStarting:
+		if boot := c.snap.Now.Sub(r.CreatedAt); p != nil && p.BootTimeout > 0 && boot >= p.BootTimeout {
+			c.lose(p, r)
+			c.takeOut(r, fmt.Sprintf("not online %s after its creation (boot_timeout %s)", short(boot), short(p.BootTimeout)))
+		} else if p == nil {
+			c.takeOut(r, "its pool is no longer configured")
+		}
+	case PhaseIdle:
+		if p == nil {
+			c.takeOut(r, "its pool is no longer configured")
+		}
+	}
+}
+
+// stopLimit is how long a runner without a job may take to obey. A used
+// ephemeral runner has nothing to finish; any other may have been given a job
+// that no list shows yet, so it keeps the time that it was promised.
+func stopLimit(p *pool, r Runner) (limit time.Duration, known bool) {
+	if r.Ephemeral && r.Used {
+		return exitGrace, true
+	}
+	if p == nil {
+		return 0, false
+	}
+	return p.ShutdownTimeout + exitGrace, true
+}
+
+// shed takes out idle runners above a pool's max, as after an edit that
+// lowered it.
+func (c *computation) shed() {
+	for _, p := range c.pools {
+		for len(p.idle) > 0 && p.alive > p.Max && !c.unknown(p.idle[0]) {
+			r := p.idle[0]
+			p.idle = p.idle[1:]
+			c.takeOut(r, fmt.Sprintf("the pool has %d runners and its max is %d", p.alive, p.Max))
+			c.lose(p, r)
+		}
+	}
+}
+
+// lose takes a runner that is leaving out of the pool's supply.
+func (c *computation) lose(p *pool, r Runner) {
+	p.alive--
+	p.supply--
+	p.count.Leaving++
+	if r.Phase == PhaseStarting {
+		p.boot--
+		p.count.Starting--
+		return
+	}
+	p.count.Idle--
+}
+
+func orElse(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}

@@ -1,0 +1,138 @@
+package plan
+
+import "time"
+
+// Phase is where a runner of ours is in its life.
+type Phase string
+
+// The phases of a runner, in the order of a full life. A runner with an
+// in_progress job is busy whatever its phase says: see Runner.HasJob.
+const (
+	PhaseStarting  Phase = "starting"  // from the stored intent until it is online
+	PhaseIdle      Phase = "idle"      // online and free
+	PhaseBusy      Phase = "busy"      // an in_progress job names it
+	PhaseFinishing Phase = "finishing" // ephemeral, had its job, about to exit
+	PhaseDraining  Phase = "draining"  // disabled at the server, may still have got a job
+	PhaseStopping  Phase = "stopping"  // told to stop, may finish a job first
+	PhaseExited    Phase = "exited"    // its container has ended or is gone
+	PhaseRemoving  Phase = "removing"  // being deregistered and removed
+)
+
+// Pool is what the planner needs to know of one pool.
+type Pool struct {
+	Name   string
+	Scope  Scope
+	Labels []string // label names
+	Min    int      // runners kept in any case
+	Idle   int      // ready runners kept beyond the busy ones
+	Max    int      // runners at most, in whatever phase
+	// IdleTimeout is how long a surplus runner stays idle before it goes.
+	IdleTimeout time.Duration
+	// BootTimeout is how long a runner may take from its creation until it
+	// is online.
+	BootTimeout time.Duration
+	// ShutdownTimeout is how long a runner may take to finish its job after
+	// it was told to stop.
+	ShutdownTimeout time.Duration
+	// Hold, if not empty, says why nothing may be started in this pool.
+	Hold string
+	// Probe limits the pool to one starting runner at a time, after failures
+	// and until one has come online.
+	Probe bool
+}
+
+// Spec is what the operator wants.
+type Spec struct {
+	Pools []Pool // in the order of the file, which is the order of preference
+	// MaxRunners bounds the runners of all pools together; 0 means no bound.
+	MaxRunners int
+	// DrainSettle is how long after disabling a runner a fetch that began
+	// before may still be answered with a job.
+	DrainSettle time.Duration
+	// CanDisable is false where the server cannot disable a runner; a runner
+	// is then told to stop without it, which lets it finish a job too.
+	CanDisable bool
+}
+
+// Runner is a runner of ours as it was observed.
+type Runner struct {
+	Name      string
+	Pool      string
+	Scope     Scope
+	Phase     Phase
+	Ephemeral bool
+	// Used is set once an ephemeral runner has had its job; it never gets
+	// another one.
+	Used bool
+	// HasJob is true if an in_progress job names the runner: the one proof
+	// that it is busy.
+	HasJob    bool
+	CreatedAt time.Time
+	Since     time.Time // when it entered its phase
+	Note      string    // what led to the phase, for reasons
+}
+
+// Snapshot is the world at one moment. What could not be read is said in Hold
+// and Unknown: unknown is not zero.
+type Snapshot struct {
+	Now  time.Time
+	Jobs []Job // queued jobs, each once
+	// Unknown has the scopes whose jobs could not be read in full, with the
+	// reason. Nothing is stopped or started on their account.
+	Unknown map[Scope]string
+	Runners []Runner
+	// Hold, if not empty, says why nothing at all may be done (the engine
+	// cannot be reached).
+	Hold string
+}
+
+// ActionKind is what is to be done.
+type ActionKind string
+
+// The kinds of action. Drain, stop and kill are steps of one way down: a
+// runner is disabled, proven free, told to stop, and only then removed.
+const (
+	ActionStart  ActionKind = "start"
+	ActionDrain  ActionKind = "drain"  // disable at the server
+	ActionStop   ActionKind = "stop"   // SIGTERM; a job that it has is finished
+	ActionKill   ActionKind = "kill"   // SIGKILL, for one that ignored stop
+	ActionRemove ActionKind = "remove" // deregister, then remove its container
+)
+
+// Action is one thing to do, with its reason.
+type Action struct {
+	Kind   ActionKind `json:"action"`
+	Pool   string     `json:"pool"`
+	Runner string     `json:"runner,omitempty"` // empty for start
+	Job    int64      `json:"job,omitempty"`    // the job that a start is for
+	Reason string     `json:"reason"`
+}
+
+// Decision is what becomes of one queued job.
+type Decision struct {
+	Job    Job
+	Pool   string // the pool whose runner is to take it; empty if unserved
+	Reason string
+}
+
+// Served reports whether a runner is there or on its way for the job.
+func (d Decision) Served() bool { return d.Pool != "" }
+
+// PoolCount is the state of a pool in numbers.
+type PoolCount struct {
+	Name     string
+	Total    int // runners in whatever phase
+	Starting int
+	Idle     int
+	Busy     int
+	Leaving  int // finishing, draining, stopping, exited or removing, without a job
+	Waiting  int // queued jobs that the pool is to serve
+	Hold     string
+}
+
+// Plan is what Compute returns.
+type Plan struct {
+	Actions   []Action
+	Decisions []Decision // one for each queued job, in order of age
+	Pools     []PoolCount
+}

@@ -1,0 +1,98 @@
+package plan
+
+import "time"
+
+// Status is what the daemon tells about itself: the answer of the control
+// socket and of scaler status --json. It holds no secret.
+type Status struct {
+	Version   string         `json:"version"`
+	Instance  string         `json:"instance"`
+	StartedAt time.Time      `json:"started_at"`
+	Cycle     uint64         `json:"cycle"`    // number of the cycle that it shows
+	CycleAt   time.Time      `json:"cycle_at"` // when that cycle looked
+	Shutdown  bool           `json:"shutting_down"`
+	Problems  []Problem      `json:"problems"` // what is wrong now, empty if all is well
+	Pools     []PoolStatus   `json:"pools"`
+	Runners   []RunnerStatus `json:"runners"`
+	Queue     []JobDecision  `json:"queue"`        // queued jobs that were read
+	QueueSize int            `json:"queue_length"` // queued jobs that the server has
+}
+
+// Problem is a condition that keeps the daemon from its work.
+type Problem struct {
+	Subject string    `json:"subject"` // "docker", "gitea instance", "pool linux", …
+	Since   time.Time `json:"since"`
+	Message string    `json:"message"`
+}
+
+// PoolStatus is one pool in numbers.
+type PoolStatus struct {
+	Name     string   `json:"name"`
+	Scope    string   `json:"scope"`
+	Labels   []string `json:"labels"`
+	Min      int      `json:"min"`
+	IdleWant int      `json:"idle_wanted"`
+	Max      int      `json:"max"`
+	Waiting  int      `json:"waiting"` // queued jobs that it is to serve
+	Starting int      `json:"starting"`
+	Idle     int      `json:"idle"`
+	Busy     int      `json:"busy"`
+	Leaving  int      `json:"leaving"`
+	Hold     string   `json:"hold,omitempty"` // why it starts nothing
+}
+
+// RunnerStatus is one runner without its secrets.
+type RunnerStatus struct {
+	Name      string    `json:"name"`
+	Pool      string    `json:"pool"`
+	Scope     string    `json:"scope"`
+	Phase     Phase     `json:"phase"`
+	Since     time.Time `json:"since"`
+	CreatedAt time.Time `json:"created_at"`
+	ServerID  int64     `json:"server_id,omitempty"`
+	Container string    `json:"container,omitempty"`
+	Ephemeral bool      `json:"ephemeral"`
+	Job       int64     `json:"job,omitempty"`
+	Reason    string    `json:"reason"` // why it was made
+	Note      string    `json:"note,omitempty"`
+	History   []Step    `json:"history,omitempty"`
+}
+
+// Step is one entry of a runner's history.
+type Step struct {
+	At    time.Time `json:"at"`
+	Phase Phase     `json:"phase"`
+	Note  string    `json:"note,omitempty"`
+}
+
+// JobDecision is what becomes of a queued job.
+type JobDecision struct {
+	ID       int64     `json:"id"`
+	Repo     string    `json:"repo"`
+	Name     string    `json:"name"`
+	Labels   []string  `json:"labels"`
+	QueuedAt time.Time `json:"queued_at"`
+	URL      string    `json:"url,omitempty"`
+	Pool     string    `json:"pool,omitempty"` // empty if no pool serves it now
+	Reason   string    `json:"reason"`
+}
+
+// NewStatus puts the numbers, decisions and settings of a plan into a Status;
+// what the plan does not know is left to the caller.
+func NewStatus(spec Spec, p Plan) Status {
+	s := Status{Problems: []Problem{}, Pools: []PoolStatus{}, Runners: []RunnerStatus{}, Queue: []JobDecision{}}
+	for i, c := range p.Pools {
+		q := spec.Pools[i]
+		s.Pools = append(s.Pools, PoolStatus{
+			Name: c.Name, Scope: q.Scope.String(), Labels: q.Labels, Min: q.Min, IdleWant: q.Idle, Max: q.Max,
+			Waiting: c.Waiting, Starting: c.Starting, Idle: c.Idle, Busy: c.Busy, Leaving: c.Leaving, Hold: c.Hold,
+		})
+	}
+	for _, d := range p.Decisions {
+		s.Queue = append(s.Queue, JobDecision{
+			ID: d.Job.ID, Repo: d.Job.Repo, Name: d.Job.Name, Labels: d.Job.Labels, QueuedAt: d.Job.QueuedAt,
+			URL: d.Job.URL, Pool: d.Pool, Reason: d.Reason,
+		})
+	}
+	return s
+}

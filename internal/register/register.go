@@ -1,0 +1,215 @@
+// Package register holds one runner's life in Gitea: it is registered with a
+// registration token that stays inside the daemon, its identity becomes a
+// .runner file, and in the end it is deregistered so that the server lists no
+// offline corpse.
+//
+// The invariant that it protects: only a runner that is provably ours, by its
+// own token or by its id and exact name together, is ever deleted.
+package register
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"scaler.io/scaler/internal/plan"
+)
+
+// server is what the daemon needs of Gitea for one runner.
+type server interface {
+	Register(ctx context.Context, token plan.Secret, reg plan.Registration) (plan.Identity, error)
+	Deregister(ctx context.Context, id plan.Identity) error
+	Runner(ctx context.Context, scope plan.Scope, id int64) (plan.ServerRunner, error)
+	Runners(ctx context.Context, scope plan.Scope) (plan.RunnerList, error)
+	DeleteRunner(ctx context.Context, scope plan.Scope, id int64) error
+}
+
+// minter gets a scope's registration token from Gitea's API.
+type minter interface {
+	MintToken(ctx context.Context, scope plan.Scope) (plan.Secret, error)
+}
+
+// Token is a registration token of the configuration.
+type Token struct {
+	Name  string
+	Scope plan.Scope
+	// Read returns the token as it is now; it is called at each use, so that
+	// a rotated file takes effect at once. Nil means that the token is minted.
+	Read func() (plan.Secret, error)
+}
+
+// Registrar registers and deregisters runners. Its methods may be called
+// concurrently.
+type Registrar struct {
+	server server
+	minter minter
+	tokens map[string]Token
+
+	mu       sync.Mutex
+	minted   map[string]plan.Secret
+	rejected map[string]plan.Secret // the value that the server refused last
+}
+
+// New returns a Registrar for the tokens.
+func New(s server, m minter, tokens []Token) *Registrar {
+	r := &Registrar{
+		server: s, minter: m, tokens: make(map[string]Token, len(tokens)),
+		minted: make(map[string]plan.Secret), rejected: make(map[string]plan.Secret),
+	}
+	for _, t := range tokens {
+		r.tokens[t.Name] = t
+	}
+	return r
+}
+
+// Check reports, without asking the server, whether the named token can be
+// used: nil if it can, an error that wraps plan.ErrTokenRejected if the server
+// refused its present value, or the error of reading it.
+func (r *Registrar) Check(name string) error {
+	t, known := r.tokens[name]
+	if !known {
+		return fmt.Errorf("registration token %s is not configured", name)
+	}
+	if t.Read == nil {
+		return nil // a refused one is minted anew at the next use
+	}
+	value, err := t.Read()
+	if err != nil {
+		return fmt.Errorf("read registration token %s: %w", name, err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.rejected[name] == value {
+		return fmt.Errorf("registration token %s: %w; put a valid one into its place and it is used at once", name, plan.ErrTokenRejected)
+	}
+	return nil
+}
+
+// Register registers a runner with the named token. It makes at most one
+// runner: a call whose answer was lost is not repeated, and the caller finds
+// what it may have made by its name. A minted token that the server refuses
+// is minted anew once, since a refusal makes no runner.
+func (r *Registrar) Register(ctx context.Context, name string, reg plan.Registration) (plan.Identity, error) {
+	t, known := r.tokens[name]
+	if !known {
+		return plan.Identity{}, fmt.Errorf("register runner %s: registration token %s is not configured", reg.Name, name)
+	}
+	for attempt := 0; ; attempt++ {
+		value, err := r.value(ctx, t)
+		if err != nil {
+			return plan.Identity{}, fmt.Errorf("register runner %s: %w", reg.Name, err)
+		}
+		id, err := r.server.Register(ctx, value, reg)
+		if !errors.Is(err, plan.ErrTokenRejected) {
+			r.accept(name)
+			return id, err
+		}
+		r.reject(name, value)
+		if t.Read != nil || attempt > 0 {
+			return plan.Identity{}, fmt.Errorf("register runner %s with token %s (scope %s): %w", reg.Name, name, t.Scope, err)
+		}
+	}
+}
+
+// value returns the token's value, minting it if need be.
+func (r *Registrar) value(ctx context.Context, t Token) (plan.Secret, error) {
+	if t.Read != nil {
+		value, err := t.Read()
+		if err != nil {
+			return "", fmt.Errorf("read registration token %s: %w", t.Name, err)
+		}
+		return value, nil
+	}
+	r.mu.Lock()
+	value, have := r.minted[t.Name]
+	r.mu.Unlock()
+	if have {
+		return value, nil
+	}
+	value, err := r.minter.MintToken(ctx, t.Scope)
+	if err != nil {
+		return "", fmt.Errorf("mint registration token %s: %w", t.Name, err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.minted[t.Name] = value
+	return value, nil
+}
+
+func (r *Registrar) accept(name string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.rejected, name)
+}
+
+func (r *Registrar) reject(name string, value plan.Secret) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.rejected[name] = value
+	if r.minted[name] == value {
+		delete(r.minted, name)
+	}
+}
+
+// Deregister deletes the runner at the server: by the Deregister call where
+// the server has it, in which the runner proves itself by its own token, else
+// by the REST API at its scope. It reports whether the runner was still
+// there; one that is gone already is success.
+func (r *Registrar) Deregister(ctx context.Context, scope plan.Scope, id plan.Identity) (existed bool, err error) {
+	err = r.server.Deregister(ctx, id)
+	if errors.Is(err, plan.ErrUnsupported) {
+		return r.deleteByID(ctx, scope, id)
+	}
+	switch {
+	case errors.Is(err, plan.ErrNotFound):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("deregister runner %s: %w", id.Name, err)
+	}
+	return true, nil
+}
+
+// deleteByID deletes by the REST API, which asks for no proof. A server that
+// was restored from a backup gives ids out again, so the id alone is none:
+// the name has to be the one that we gave.
+func (r *Registrar) deleteByID(ctx context.Context, scope plan.Scope, id plan.Identity) (existed bool, err error) {
+	found, err := r.server.Runner(ctx, scope, id.ID)
+	switch {
+	case errors.Is(err, plan.ErrNotFound):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("find runner %s to deregister it: %w", id.Name, err)
+	case found.Name != id.Name:
+		return false, nil // ours is gone, and the id is another's now
+	}
+	err = r.server.DeleteRunner(ctx, scope, id.ID)
+	if err != nil && !errors.Is(err, plan.ErrNotFound) {
+		return false, fmt.Errorf("deregister runner %s: %w", id.Name, err)
+	}
+	return err == nil, nil
+}
+
+// Forget deletes every runner of the scope that has exactly this name, for a
+// registration whose answer never arrived. The name carries the instance id
+// and was made for one registration, so nobody else has it. A list that may
+// be incomplete is an error, since it does not prove that there is none.
+func (r *Registrar) Forget(ctx context.Context, scope plan.Scope, name string) (deleted int, err error) {
+	list, err := r.server.Runners(ctx, scope)
+	if err != nil {
+		return 0, fmt.Errorf("look for runner %s: %w", name, err)
+	}
+	for _, found := range list.Runners {
+		if found.Name != name {
+			continue
+		}
+		if err := r.server.DeleteRunner(ctx, scope, found.ID); err != nil && !errors.Is(err, plan.ErrNotFound) {
+			return deleted, fmt.Errorf("deregister runner %s (id %d): %w", name, found.ID, err)
+		}
+		deleted++
+	}
+	if !list.Complete {
+		return deleted, fmt.Errorf("look for runner %s: the list changed while it was read", name)
+	}
+	return deleted, nil
+}

@@ -1,0 +1,135 @@
+package state
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"scaler.io/scaler/internal/plan"
+)
+
+// Record is all that is known of one runner and cannot be asked elsewhere.
+type Record struct {
+	Name  string
+	Pool  string
+	Token string // name of the registration token, not its value
+	Scope plan.Scope
+	Phase plan.Phase
+	// Since is when the runner entered its phase.
+	Since     time.Time
+	CreatedAt time.Time
+	Ephemeral bool
+	// Used is set once an ephemeral runner was seen with its job.
+	Used bool
+	// Online is set once the server has seen the runner.
+	Online bool
+	// Disabled is set once the server has confirmed that it gives the runner
+	// no more jobs.
+	Disabled bool
+	// Signalled is set once the engine has told the runner to stop.
+	Signalled bool
+	// ContainerID is empty until the engine has answered.
+	ContainerID string
+	// Identity is nil until the server has answered.
+	Identity *plan.Identity
+	// Job is the last job that the runner was seen with, 0 before.
+	Job int64
+	// Reason says why the runner was made, and Note what led to its phase.
+	Reason string
+	Note   string
+	// History has the phases that the runner went through, oldest first.
+	History []plan.Step
+}
+
+// Status returns what may be shown of the record.
+func (r Record) Status() plan.RunnerStatus {
+	s := plan.RunnerStatus{
+		Name: r.Name, Pool: r.Pool, Scope: r.Scope.String(), Phase: r.Phase, Since: r.Since, CreatedAt: r.CreatedAt,
+		Container: r.ContainerID, Ephemeral: r.Ephemeral, Job: r.Job, Reason: r.Reason, Note: r.Note, History: r.History,
+	}
+	if r.Identity != nil {
+		s.ServerID = r.Identity.ID
+	}
+	return s
+}
+
+// Enter moves the record into a phase. It does nothing if the record is in it
+// already.
+func (r *Record) Enter(p plan.Phase, note string, now time.Time) {
+	if r.Phase == p {
+		return
+	}
+	r.Phase, r.Since, r.Note = p, now, note
+	r.History = append(r.History[:len(r.History):len(r.History)], plan.Step{At: now, Phase: p, Note: note})
+}
+
+// stored is a Record as it lies on disk, the one place where a runner's own
+// token is written in clear: without it the runner could not be deregistered
+// nor its .runner file be made again.
+type stored struct {
+	Name        string          `json:"name"`
+	Pool        string          `json:"pool"`
+	Token       string          `json:"registration_token"`
+	Scope       string          `json:"scope"`
+	Phase       plan.Phase      `json:"phase"`
+	Since       time.Time       `json:"since"`
+	CreatedAt   time.Time       `json:"created_at"`
+	Ephemeral   bool            `json:"ephemeral"`
+	Used        bool            `json:"used,omitempty"`
+	Online      bool            `json:"online,omitempty"`
+	Disabled    bool            `json:"disabled,omitempty"`
+	Signalled   bool            `json:"signalled,omitempty"`
+	ContainerID string          `json:"container_id,omitempty"`
+	Identity    *storedIdentity `json:"identity,omitempty"`
+	Job         int64           `json:"job,omitempty"`
+	Reason      string          `json:"reason,omitempty"`
+	Note        string          `json:"note,omitempty"`
+	History     []plan.Step     `json:"history,omitempty"`
+}
+
+type storedIdentity struct {
+	ID        int64    `json:"id"`
+	UUID      string   `json:"uuid"`
+	Name      string   `json:"name"`
+	Token     string   `json:"token"`
+	Address   string   `json:"address"`
+	Labels    []string `json:"labels"`
+	Ephemeral bool     `json:"ephemeral"`
+}
+
+func (r Record) encode() ([]byte, error) {
+	s := stored{
+		Name: r.Name, Pool: r.Pool, Token: r.Token, Scope: r.Scope.String(), Phase: r.Phase, Since: r.Since, CreatedAt: r.CreatedAt,
+		Ephemeral: r.Ephemeral, Used: r.Used, Online: r.Online, Disabled: r.Disabled, Signalled: r.Signalled, ContainerID: r.ContainerID, Job: r.Job,
+		Reason: r.Reason, Note: r.Note, History: r.History,
+	}
+	if id := r.Identity; id != nil {
+		s.Identity = &storedIdentity{ID: id.ID, UUID: id.UUID, Name: id.Name, Token: id.Token.Reveal(),
+			Address: id.Address, Labels: id.Labels, Ephemeral: id.Ephemeral}
+	}
+	return json.Marshal(s)
+}
+
+func decode(data []byte) (Record, error) {
+	var s stored
+	if err := json.Unmarshal(data, &s); err != nil {
+		return Record{}, err
+	}
+	scope, err := plan.ParseScope(s.Scope)
+	if err != nil {
+		return Record{}, err
+	}
+	if s.Name == "" {
+		return Record{}, fmt.Errorf("a record has no name")
+	}
+	r := Record{
+		Name: s.Name, Pool: s.Pool, Token: s.Token, Scope: scope, Phase: s.Phase, Since: s.Since, CreatedAt: s.CreatedAt,
+		Ephemeral: s.Ephemeral, Used: s.Used, Online: s.Online, Disabled: s.Disabled, Signalled: s.Signalled, ContainerID: s.ContainerID, Job: s.Job,
+		Reason: s.Reason, Note: s.Note, History: s.History,
+	}
+	if id := s.Identity; id != nil {
+		r.Identity = &plan.Identity{ID: id.ID, UUID: id.UUID, Name: id.Name, Token: plan.Secret(id.Token),
+			Address: id.Address, Labels: id.Labels, Ephemeral: id.Ephemeral}
+	}
+	return r, nil
+}

@@ -1,0 +1,226 @@
+package state
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"scaler.io/scaler/internal/plan"
+)
+
+var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+func record(name string) Record {
+	r := Record{
+		Name: name, Pool: "linux", Token: "instance", Scope: plan.Scope{Kind: plan.ScopeRepo, Owner: "a", Repo: "b"},
+		CreatedAt: now, Ephemeral: true, ContainerID: "abc", Reason: "job 1 waits", Job: 1,
+		Identity: &plan.Identity{ID: 7, UUID: "u-7", Name: name, Token: "runner-secret", Address: "http://git.example", Labels: []string{"linux:host"}, Ephemeral: true},
+	}
+	r.Enter(plan.PhaseStarting, "registering", now)
+	r.Enter(plan.PhaseBusy, "", now.Add(time.Second))
+	return r
+}
+
+func mustOpen(t *testing.T, dir string) *Store {
+	t.Helper()
+	s, err := Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+func TestStoreKeepsRecordsAcrossReopen(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "deep", "state")
+	s := mustOpen(t, dir)
+	instance := s.Instance()
+	if len(instance) != 12 {
+		t.Errorf("instance id %q, want twelve digits", instance)
+	}
+	for _, name := range []string{"b", "a", "c"} {
+		if err := s.Put(record(name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(s.Delete("c"), s.Delete("never there"), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+
+	s = mustOpen(t, dir)
+	if s.Instance() != instance {
+		t.Errorf("instance id changed from %s to %s", instance, s.Instance())
+	}
+	got, err := s.Records()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []Record{record("a"), record("b")}; !reflect.DeepEqual(got, want) {
+		t.Errorf("records = %+v\nwant %+v", got, want)
+	}
+}
+
+func TestStoreModes(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "state")
+	s := mustOpen(t, dir)
+	for path, want := range map[string]fs.FileMode{dir: 0o700, s.Path(): 0o600} {
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := info.Mode().Perm(); got != want {
+			t.Errorf("%s has mode %o, want %o", path, got, want)
+		}
+	}
+}
+
+func TestOpenRefusesADirectoryOpenToOthers(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Open(dir)
+	if err == nil || !strings.Contains(err.Error(), "chmod 700 "+dir) {
+		t.Errorf("error = %v, want advice to chmod", err)
+	}
+	if info, _ := os.Stat(dir); info.Mode().Perm() != 0o755 {
+		t.Error("the directory's mode was changed")
+	}
+}
+
+func TestOpenRefusesASecondWriter(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "state")
+	mustOpen(t, dir)
+	for name, open := range map[string]func(string) (*Store, error){"writer": Open, "reader": OpenReadOnly} {
+		if _, err := open(dir); !errors.Is(err, ErrLocked) {
+			t.Errorf("%s: error = %v, want ErrLocked", name, err)
+		}
+	}
+}
+
+func TestOpenRefusesDamageAndLeavesTheFileAlone(t *testing.T) {
+	whole := func(t *testing.T) []byte {
+		dir := filepath.Join(t.TempDir(), "state")
+		s := mustOpen(t, dir)
+		for _, n := range []string{"a", "b", "c"} {
+			if err := s.Put(record(n)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.Close()
+		data, err := os.ReadFile(s.Path())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return data
+	}(t)
+	scribbled := bytes.ReplaceAll(whole, []byte(`"phase"`), []byte(`"phase"`))
+	scribbled = bytes.ReplaceAll(scribbled, []byte(`{"name"`), []byte(`{!name!`))
+	pages := bytes.Clone(whole)
+	copy(pages[2*os.Getpagesize():], bytes.Repeat([]byte{0xff}, 2*os.Getpagesize()))
+	tests := map[string][]byte{
+		"empty":           {},
+		"not a database":  bytes.Repeat([]byte("hello "), 4000),
+		"cut short":       whole[:3*os.Getpagesize()+100],
+		"broken records":  scribbled,
+		"broken pages":    pages,
+		"a few bytes":     []byte("x"),
+		"one page of two": whole[:os.Getpagesize()],
+	}
+	for name, data := range tests {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			if err := os.Chmod(dir, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			path := filepath.Join(dir, FileName)
+			if err := os.WriteFile(path, data, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			s, err := Open(dir)
+			if err == nil {
+				s.Close()
+				t.Fatal("opened")
+			}
+			if !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), path) {
+				t.Errorf("error = %v, want ErrDamaged with the path", err)
+			}
+			if after, _ := os.ReadFile(path); !bytes.Equal(after, data) {
+				t.Error("the file was written to")
+			}
+		})
+	}
+}
+
+func TestOpenRefusesALaterFormat(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "state")
+	s := mustOpen(t, dir)
+	if err := setFormat(s, format+1); err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	if _, err := Open(dir); err == nil || !strings.Contains(err.Error(), "format 2") {
+		t.Errorf("error = %v, want one that names the format", err)
+	}
+}
+
+func TestOpenReadOnly(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "state")
+	if _, err := OpenReadOnly(dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("error = %v, want not exist", err)
+	}
+	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Error("the directory was made")
+	}
+	s := mustOpen(t, dir)
+	if err := errors.Join(s.Put(record("a")), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	reader, err := OpenReadOnly(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	if all, err := reader.Records(); err != nil || len(all) != 1 || reader.Instance() != s.Instance() {
+		t.Errorf("records = %v, %v, instance %q", all, err, reader.Instance())
+	}
+	if err := reader.Put(record("b")); err == nil {
+		t.Error("a read-only store was written to")
+	}
+}
+
+func TestOpenSaysThatTheFileSystemIsReadOnly(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("mounting a read-only file system needs root")
+	}
+	dir := t.TempDir()
+	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "ro,mode=0700", "tmpfs", dir).CombinedOutput(); err != nil {
+		t.Skipf("no mounts here: %s", out)
+	}
+	t.Cleanup(func() { exec.Command("umount", dir).Run() })
+	if _, err := Open(dir); err == nil || !strings.Contains(err.Error(), "read-only") {
+		t.Errorf("error = %v, want one that says read-only", err)
+	}
+}
+
+func TestEnterKeepsHistoriesApart(t *testing.T) {
+	a := record("a")
+	b := a
+	a.Enter(plan.PhaseExited, "x", now)
+	b.Enter(plan.PhaseDraining, "y", now)
+	if got := a.History[len(a.History)-1].Phase; got != plan.PhaseExited {
+		t.Errorf("a copy of the record changed its history to %s", got)
+	}
+	n := len(a.History)
+	a.Enter(plan.PhaseExited, "again", now.Add(time.Hour))
+	if len(a.History) != n || a.Since != now {
+		t.Error("entering the same phase again changed the record")
+	}
+}

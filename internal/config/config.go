@@ -1,0 +1,131 @@
+// Package config turns one strict YAML file into a validated Config.
+//
+// The structs below are the single source of the file's format: the decoder,
+// the JSON Schema and the reference of all keys are derived from their fields
+// and tags. The invariant that the package protects: a Config that Load or
+// Parse returns needs no further check, and holds no secret, only references
+// to secrets that could be read.
+//
+// The tags of a field are
+//
+//	yaml      the key
+//	doc       what it means
+//	required  "true": the key must be there
+//	default   the value, written as YAML, that holds where the key is missing
+//	enum      the values allowed, separated by spaces
+//	min, max  bounds, in the notation of the value itself
+//	pattern   a regular expression that the text must match
+//	rule      the pattern in words
+//	format    a notation beyond the Go type, see scalarParser
+//	example   a value to show in messages and in the schema
+package config
+
+import (
+	"log/slog"
+	"time"
+
+	"scaler.io/scaler/internal/plan"
+)
+
+// Config is a whole configuration with all defaults filled in. It is not
+// changed after it was loaded, so that it can be shared without a lock.
+type Config struct {
+	Gitea              Gitea               `yaml:"gitea" required:"true" doc:"The Gitea server."`
+	RegistrationTokens []RegistrationToken `yaml:"registration_tokens" required:"true" doc:"The tokens that runners are registered with, each for one scope."`
+	Pools              []Pool              `yaml:"pools" required:"true" doc:"The pools of runners. A job that several pools could take goes to the first of them that has room."`
+	Limits             Limits              `yaml:"limits" doc:"Limits over all pools together."`
+	PollInterval       time.Duration       `yaml:"poll_interval" default:"1s" min:"100ms" doc:"How often the server is asked for jobs."`
+	StateDir           string              `yaml:"state_dir" default:"/var/lib/scaler" format:"absolute" doc:"Directory of the daemon's own records. It is made with mode 0700 if it is missing."`
+	ControlSocket      string              `yaml:"control_socket" default:"/run/scaler/scaler.sock" format:"absolute" doc:"Unix socket on which the running daemon answers the commands status, runner and the like."`
+	Log                Log                 `yaml:"log" doc:"The daemon's log, written to standard error."`
+	OnShutdown         ShutdownMode        `yaml:"on_shutdown" default:"leave" enum:"leave drain" doc:"What SIGTERM does to the runners: leave lets them run, to be adopted at the next start; drain stops the idle ones and waits for the busy ones."`
+	ShutdownTimeout    time.Duration       `yaml:"shutdown_timeout" default:"5m" min:"0s" doc:"How long drain waits for busy runners before the daemon ends without them."`
+	Docker             Docker              `yaml:"docker" doc:"The Docker engine that runs the containers."`
+	Drain              Drain               `yaml:"drain" doc:"How a runner is taken out of service."`
+}
+
+// ShutdownMode says what becomes of the runners when the daemon ends.
+type ShutdownMode string
+
+// The shutdown modes.
+const (
+	ShutdownLeave ShutdownMode = "leave"
+	ShutdownDrain ShutdownMode = "drain"
+)
+
+// Gitea says where the server is and how to talk to it. Both URLs are without
+// a trailing slash.
+type Gitea struct {
+	URL            string        `yaml:"url" required:"true" format:"url" example:"https://git.example.com" doc:"Base URL of the server as the runners reach it."`
+	InternalURL    string        `yaml:"internal_url" format:"url" example:"http://gitea:3000" doc:"Base URL of the server as the daemon reaches it. Default: the same as url."`
+	APIToken       SecretRef     `yaml:"api_token" required:"true" doc:"Token for the server's API. It needs write:admin of an administrator for scope instance, write:organization for org:NAME, write:user for user:NAME, write:repository for repo:OWNER/NAME."`
+	TLS            TLS           `yaml:"tls" doc:"How the server's certificate is checked by the daemon. What the runners do is set in their runner_config (runner.insecure)."`
+	RequestTimeout time.Duration `yaml:"request_timeout" default:"10s" min:"100ms" doc:"How long one request to the server may take."`
+}
+
+// TLS says how the server's certificate is checked.
+type TLS struct {
+	CAFile             string `yaml:"ca_file" format:"file" example:"/etc/scaler/ca.pem" doc:"PEM file of certificate authorities to trust beside the usual ones. A relative path starts at the directory of this file."`
+	InsecureSkipVerify bool   `yaml:"insecure_skip_verify" default:"false" doc:"Accept any certificate. Whoever sits between then reads the API token."`
+}
+
+// RegistrationToken is what the runners of a scope are registered with:
+// either a token that is kept somewhere, or one that the server is asked for.
+type RegistrationToken struct {
+	Name  string     `yaml:"name" required:"true" pattern:"^[A-Za-z0-9]([A-Za-z0-9_.-]{0,62}[A-Za-z0-9])?$" rule:"letters and digits, with dashes, dots and underscores between them, 64 characters at most" example:"instance" doc:"The name by which pools refer to the token."`
+	Scope plan.Scope `yaml:"scope" required:"true" example:"org:acme" doc:"Whose jobs the runners take: instance, org:NAME, user:NAME or repo:OWNER/NAME."`
+	Token *SecretRef `yaml:"token" doc:"The registration token. It is read at each use, so that a replaced file takes effect at once."`
+	Mint  bool       `yaml:"mint" default:"false" doc:"Instead of token: ask the server's API for the scope's registration token."`
+}
+
+// Pool is a set of runners that are made alike.
+type Pool struct {
+	Name              string        `yaml:"name" required:"true" pattern:"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$" rule:"lower-case letters and digits, with dashes between them, 32 characters at most" example:"linux" doc:"Name of the pool; runners and containers are named after it."`
+	RegistrationToken string        `yaml:"registration_token" required:"true" example:"instance" doc:"Name of one of the registration_tokens."`
+	Labels            []plan.Label  `yaml:"labels" required:"true" example:"[\"linux:host\"]" doc:"The runners' labels, as NAME:host, NAME:docker://IMAGE or NAME. A job is taken if all of its runs-on are among the names. A docker label needs container.docker_access."`
+	Image             string        `yaml:"image" required:"true" format:"image" example:"gitea/runner:latest" doc:"Image of the runner's container."`
+	Min               int           `yaml:"min" default:"0" min:"0" doc:"Runners kept in any case."`
+	Idle              int           `yaml:"idle" default:"0" min:"0" doc:"Ready runners kept beyond the busy ones."`
+	Max               int           `yaml:"max" default:"10" min:"1" doc:"Runners at most, whatever their state."`
+	IdleTimeout       time.Duration `yaml:"idle_timeout" default:"5m" min:"0s" doc:"How long a runner that is not needed stays idle before it is stopped."`
+	BootTimeout       time.Duration `yaml:"boot_timeout" default:"2m" min:"1s" doc:"How long a runner may take from its container's start until it is online."`
+	Ephemeral         bool          `yaml:"ephemeral" default:"true" doc:"Each runner takes one job and goes. Needs Gitea 1.24 or newer."`
+	ShutdownTimeout   time.Duration `yaml:"shutdown_timeout" default:"3h" min:"0s" doc:"How long a runner that was told to stop may go on with its job. It is given to the runner as runner.shutdown_timeout."`
+	RunnerConfig      RunnerConfig  `yaml:"runner_config" default:"{}" example:"{runner: {envs: {TZ: Europe/Berlin}}}" doc:"Settings for the runner's own configuration file, into which they are merged. Not checked, except that runner.file, runner.capacity, runner.labels and runner.shutdown_timeout belong to the daemon."`
+	Container         Container     `yaml:"container" doc:"How the runner's container is made."`
+}
+
+// RunnerConfig is the YAML document that is put into the container as the
+// runner's configuration: the user's settings with the daemon's merged in.
+type RunnerConfig []byte
+
+// Limits bounds all pools together.
+type Limits struct {
+	Runners        int `yaml:"runners" default:"0" min:"0" doc:"Runners of all pools together at most; 0 is no limit."`
+	ParallelStarts int `yaml:"parallel_starts" default:"4" min:"1" max:"64" doc:"How many runners are started at the same time at most."`
+}
+
+// Log says what is logged and how.
+type Log struct {
+	Level  slog.Level `yaml:"level" default:"info" enum:"debug info warn error" doc:"The least severe messages that are logged."`
+	Format LogFormat  `yaml:"format" default:"text" enum:"text json" doc:"How a message is written."`
+}
+
+// LogFormat is a way to write log messages.
+type LogFormat string
+
+// The log formats.
+const (
+	LogText LogFormat = "text"
+	LogJSON LogFormat = "json"
+)
+
+// Docker says which engine to use.
+type Docker struct {
+	Host string `yaml:"host" default:"" example:"unix:///var/run/docker.sock" doc:"Address of the engine, unix:// or tcp://. If empty: the environment's DOCKER_HOST, else the usual socket."`
+}
+
+// Drain is how a runner is taken out of service.
+type Drain struct {
+	Settle time.Duration `yaml:"settle" default:"10s" min:"0s" doc:"How long after disabling a runner it may still be given a job by a request that began before. It is stopped only after that."`
+}

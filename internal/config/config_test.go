@@ -1,0 +1,220 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"scaler.io/scaler/internal/plan"
+)
+
+// defaults is what minimal gives.
+func defaults() *Config {
+	token := SecretRef{secretEnv, "SCALER_TEST_TOKEN"}
+	return &Config{
+		Gitea: Gitea{
+			URL: "https://git.example.com", InternalURL: "https://git.example.com",
+			APIToken: token, RequestTimeout: 10 * time.Second,
+		},
+		RegistrationTokens: []RegistrationToken{{Name: "instance", Scope: plan.Scope{Kind: plan.ScopeInstance}, Token: &token}},
+		Pools: []Pool{{
+			Name: "linux", RegistrationToken: "instance",
+			Labels: []plan.Label{{Name: "linux", Schema: "host"}}, Image: "gitea/runner:latest",
+			Max: 10, IdleTimeout: 5 * time.Minute, BootTimeout: 2 * time.Minute,
+			Ephemeral: true, ShutdownTimeout: 3 * time.Hour,
+			RunnerConfig: RunnerConfig("log:\n    level: info\nrunner:\n    capacity: 1\n    file: .runner\n    shutdown_timeout: 3h0m0s\n"),
+			Container: Container{
+				Pull: PullMissing, PullTimeout: 10 * time.Minute, DataDir: "/data",
+				Command: []string{}, Entrypoint: []string{}, Env: map[string]string{},
+				ExtraHosts: []string{}, DNS: []string{}, Binds: []string{}, Volumes: []string{}, Tmpfs: map[string]string{},
+				DockerAccess: DockerNone, DockerSocket: "/var/run/docker.sock",
+				CapAdd: []string{}, CapDrop: []string{}, SecurityOpt: []string{}, Devices: []string{},
+				Ulimits: map[string]string{}, LogOptions: map[string]string{}, Labels: map[string]string{},
+			},
+		}},
+		Limits:       Limits{ParallelStarts: 4},
+		PollInterval: time.Second, StateDir: "/var/lib/scaler", ControlSocket: "/run/scaler/scaler.sock",
+		Log:        Log{Level: slog.LevelInfo, Format: LogText},
+		OnShutdown: ShutdownLeave, ShutdownTimeout: 5 * time.Minute,
+		Drain: Drain{Settle: 10 * time.Second},
+	}
+}
+
+func TestDefaults(t *testing.T) {
+	badEnv(t)
+	equal(t, mustParse(t, minimal), defaults())
+}
+
+func TestEveryKey(t *testing.T) {
+	badEnv(t)
+	dir := t.TempDir()
+	writeSecret(t, filepath.Join(dir, "registration"), "t0ken", 0o600)
+	t.Setenv(credentialsDir, dir)
+	got, err := Load(filepath.Join("testdata", "every-key.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := SecretRef{secretEnv, "SCALER_TEST_TOKEN"}
+	equal(t, got, &Config{
+		Gitea: Gitea{
+			URL: "https://git.example.com/gitea", InternalURL: "http://gitea:3000", APIToken: token,
+			TLS: TLS{InsecureSkipVerify: true}, RequestTimeout: 20 * time.Second,
+		},
+		RegistrationTokens: []RegistrationToken{
+			{Name: "acme", Scope: plan.Scope{Kind: plan.ScopeOrg, Owner: "acme"}, Token: &SecretRef{secretCredential, "registration"}},
+			{Name: "minted", Scope: plan.Scope{Kind: plan.ScopeRepo, Owner: "acme", Repo: "tools"}, Mint: true},
+		},
+		Pools: []Pool{{
+			Name: "gpu-1", RegistrationToken: "minted",
+			Labels: []plan.Label{{Name: "gpu"}, {Name: "ubuntu", Schema: "docker", Args: "//ubuntu:24.04"}, {Name: "linux", Schema: "host"}},
+			Image:  "registry.example.com/runner:latest",
+			Min:    1, Idle: 2, Max: 3, BootTimeout: 90 * time.Second, ShutdownTimeout: time.Hour,
+			RunnerConfig: RunnerConfig("container:\n    options: null\nlog:\n    level: debug\nrunner:\n    capacity: 1\n" +
+				"    envs:\n        TZ: Europe/Berlin\n    fetch_interval: 1s\n    file: .runner\n    shutdown_timeout: 1h0m0s\n"),
+			Container: Container{
+				Pull: PullAlways, PullTimeout: time.Minute,
+				RegistryAuth: &RegistryAuth{Username: "ci", Password: token, Server: "registry.example.com"},
+				DataDir:      "/home/runner", Command: []string{"daemon", ""}, Entrypoint: []string{"/init"},
+				Env:     map[string]string{"DEBUG": "true", "LEVEL": "0o17", "NAME": "a b"},
+				Network: "ci", ExtraHosts: []string{"git.example.com:10.0.0.5"}, DNS: []string{"10.0.0.53", "fd00::53"},
+				Binds: []string{"/srv/cache:/cache:ro,z"}, Volumes: []string{"tools:/tools", "/scratch"}, Tmpfs: map[string]string{"/tmp": "size=1g"},
+				DockerAccess: DockerDind, DockerSocket: "/run/docker.sock", Privileged: true, // implied by dind
+				User: "1000", CapAdd: []string{"NET_ADMIN"}, CapDrop: []string{"ALL"},
+				SecurityOpt: []string{"no-new-privileges"}, Runtime: "nvidia", Devices: []string{"/dev/kvm:/dev/kvm:rw"}, GPUs: "2",
+				CPUs: 1.5, Memory: 2 << 30, MemorySwap: -1, Pids: 100, ShmSize: 1 << 20,
+				Ulimits:   map[string]string{"nofile": "1024", "core": "0:-1"},
+				LogDriver: "local", LogOptions: map[string]string{"max-file": "3"}, Labels: map[string]string{"com.example.team": "ci"},
+			},
+		}},
+		Limits:       Limits{Runners: 5, ParallelStarts: 2},
+		PollInterval: 500 * time.Millisecond, StateDir: "/srv/scaler", ControlSocket: "/tmp/scaler.sock",
+		Log:        Log{Level: slog.LevelWarn, Format: LogJSON},
+		OnShutdown: ShutdownDrain, ShutdownTimeout: time.Minute,
+		Docker: Docker{Host: "tcp://docker:2375"}, Drain: Drain{Settle: 3 * time.Second},
+	})
+}
+
+// equal compares two configurations and shows them if they differ.
+func equal(t *testing.T, got, want *Config) {
+	t.Helper()
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got\n%+v\nwant\n%+v", got, want)
+	}
+}
+
+// TestEveryKeyIsThere holds the test above and the commented example to the
+// structs.
+func TestEveryKeyIsThere(t *testing.T) {
+	for _, file := range []string{"testdata/every-key.yaml", "../../configs/scaler.yaml"} {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		walk(reflect.TypeFor[Config](), "", func(path string, k key) {
+			if !regexp.MustCompile(`(?m)[ {#-]` + k.name + `:|^` + k.name + `:`).Match(data) {
+				t.Errorf("%s does not show %s", file, path)
+			}
+		})
+	}
+}
+
+func TestExamples(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join("..", "..", "configs", "*.yaml"))
+	if err != nil || len(files) < 2 {
+		t.Fatalf("files %q: %v", files, err)
+	}
+	for _, file := range files {
+		mustParse(t, example(t, filepath.Base(file)))
+	}
+	t.Run("minimal gives no warning", func(t *testing.T) {
+		c := mustParse(t, example(t, "minimal.yaml"))
+		if w := c.Warnings(); len(w) > 0 {
+			t.Errorf("warnings: %q", w)
+		}
+	})
+	commented := regexp.MustCompile(`(?m)^( *)#([a-z_]+:)`)
+	for name, edit := range map[string]func(string) string{
+		"as it is":                         func(s string) string { return s },
+		"with the commented defaults set":  func(s string) string { return commented.ReplaceAllString(s, "$1$2") },
+		"with the commented lines removed": func(s string) string { return regexp.MustCompile(`(?m)^ *#.*\n`).ReplaceAllString(s, "") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := mustParse(t, edit(example(t, "scaler.yaml")))
+			want := defaults()
+			// What the example sets otherwise, as it is meant to be used.
+			want.Gitea.APIToken = c.Gitea.APIToken
+			want.RegistrationTokens[0].Token = c.RegistrationTokens[0].Token
+			want.Pools[0].Labels = c.Pools[0].Labels
+			want.Pools[0].Container.DockerAccess = DockerSocket
+			want.Limits.Runners = 20
+			equal(t, c, want)
+		})
+	}
+}
+
+func TestAliasesAndMergeKeys(t *testing.T) {
+	badEnv(t)
+	c := mustParse(t, minimal+`    container: &box
+      env: &env {A: "1", B: "2"}
+      network: ci
+  - name: other
+    registration_token: instance
+    labels: ["linux:host"]
+    image: gitea/runner
+    container:
+      <<: *box
+      env: {<<: [*env, {C: "3"}], B: "9"}
+`)
+	got := c.Pools[1].Container
+	if got.Network != "ci" || !reflect.DeepEqual(got.Env, map[string]string{"A": "1", "B": "9", "C": "3"}) {
+		t.Errorf("network %q, env %v", got.Network, got.Env)
+	}
+}
+
+func TestLoadMissingFile(t *testing.T) {
+	_, err := Load(filepath.Join(t.TempDir(), "none.yaml"))
+	if !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("err = %v; want ErrNotExist", err)
+	}
+}
+
+func TestProblemsAreErrors(t *testing.T) {
+	first := Problem{File: "a.yaml", Line: 3, Path: "pools", Message: "wrong"}
+	var err error = fmt.Errorf("load: %w", Problems{first, {File: "a.yaml", Line: 9, Message: "worse"}})
+	if want := "load: a.yaml:3: pools: wrong\na.yaml:9: worse"; err.Error() != want {
+		t.Errorf("got %q, want %q", err, want)
+	}
+	var one Problem
+	if !errors.As(err, &one) || one != first {
+		t.Errorf("errors.As gives %v", one)
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	badEnv(t)
+	docker := strings.Replace(minimal, "linux:host", "u:docker://ubuntu", 1)
+	tests := []struct{ name, config, want string }{
+		{"nothing", minimal, ""},
+		{"docker label without docker", docker, "reach no Docker"},
+		{"docker label with dind", docker + "    container: {docker_access: dind}\n", ""},
+		{"docker label with an engine elsewhere", docker + "    container: {env: {DOCKER_HOST: tcp://docker}}\n", ""},
+		{"docker label with the runner's own setting", docker + "    runner_config: {container: {docker_host: tcp://docker}}\n", ""},
+		{"socket", minimal + "    container: {docker_access: socket}\n", "master of this host"},
+		{"certificate", strings.Replace(minimal, "  api_token", "  tls: {insecure_skip_verify: true}\n  api_token", 1), "not checked"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got := strings.Join(mustParse(t, tt.config).Warnings(), "\n")
+			if got == "" != (tt.want == "") || !strings.Contains(got, tt.want) {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,233 @@
+package config
+
+import (
+	"log/slog"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/agext/levenshtein"
+
+	"scaler.io/scaler/internal/plan"
+)
+
+// key is what the tags of one struct field say.
+type key struct {
+	name       string
+	field      int // index in its struct
+	typ        reflect.Type
+	doc        string
+	required   bool
+	def        string
+	hasDefault bool
+	enum       []string
+	min, max   string
+	pattern    string
+	rule       string
+	format     string
+	example    string
+}
+
+// keysOf returns the keys of a mapping that is decoded into the struct type.
+func keysOf(t reflect.Type) []key {
+	keys := make([]key, 0, t.NumField())
+	for i := range t.NumField() {
+		f := t.Field(i)
+		k := key{
+			name: f.Tag.Get("yaml"), field: i, typ: f.Type, doc: f.Tag.Get("doc"),
+			required: f.Tag.Get("required") == "true",
+			enum:     strings.Fields(f.Tag.Get("enum")),
+			min:      f.Tag.Get("min"), max: f.Tag.Get("max"),
+			pattern: f.Tag.Get("pattern"), rule: f.Tag.Get("rule"),
+			format: f.Tag.Get("format"), example: f.Tag.Get("example"),
+		}
+		k.def, k.hasDefault = f.Tag.Lookup("default")
+		keys = append(keys, k)
+	}
+	return keys
+}
+
+// element returns the key's constraints for one element of its list or map.
+func (k key) element() key {
+	k.typ = k.typ.Elem()
+	k.required, k.hasDefault, k.example = false, false, ""
+	return k
+}
+
+var (
+	durationType     = reflect.TypeFor[time.Duration]()
+	levelType        = reflect.TypeFor[slog.Level]()
+	scopeType        = reflect.TypeFor[plan.Scope]()
+	labelType        = reflect.TypeFor[plan.Label]()
+	secretType       = reflect.TypeFor[SecretRef]()
+	runnerConfigType = reflect.TypeFor[RunnerConfig]()
+)
+
+// isMapping reports whether the type is decoded from a mapping with the keys
+// of its fields.
+func isMapping(t reflect.Type) bool {
+	return t.Kind() == reflect.Struct && t != scopeType && t != labelType && t != secretType
+}
+
+// kind names the key's type for people, as in "duration".
+func (k key) kind() string {
+	t := k.typ
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	switch {
+	case len(k.enum) > 0:
+		return strings.Join(k.enum, ", ")
+	case t == durationType:
+		return "duration"
+	case t == scopeType:
+		return "scope"
+	case t == labelType:
+		return "label"
+	case t == secretType:
+		return "secret"
+	case k.format == "size":
+		return "size"
+	case k.format == "absolute", k.format == "file":
+		return "path"
+	case k.format == "url":
+		return "URL"
+	case k.format == "image" && t.Kind() == reflect.String:
+		return "image"
+	}
+	switch t.Kind() {
+	case reflect.String:
+		return "text"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Int, reflect.Int64:
+		return "whole number"
+	case reflect.Float64:
+		return "number"
+	case reflect.Slice:
+		if t == runnerConfigType {
+			return "mapping"
+		}
+		return "list of " + plural(k.element().kind())
+	case reflect.Map:
+		return "mapping of text to text"
+	}
+	return "mapping"
+}
+
+func plural(kind string) string {
+	if kind == "text" {
+		return kind
+	}
+	return kind + "s"
+}
+
+// expected says what a value of the key looks like, as in
+// "a duration, like 5m".
+func (k key) expected() string {
+	kind := k.kind()
+	article := "a "
+	switch {
+	case kind == "image":
+		article = "an "
+	case len(k.enum) > 0:
+		return "one of " + kind
+	case kind == "text", kind == "true or false":
+		article = ""
+	}
+	if settings := k.settings(); settings != "" {
+		return article + kind + " with " + settings
+	}
+	if example := k.anExample(); example != "" {
+		return article + kind + ", like " + example
+	}
+	return article + kind
+}
+
+// settings names some keys of a mapping, or of each mapping of a list: those
+// that are required, or else the first ones.
+func (k key) settings() string {
+	t := k.typ
+	if kind := t.Kind(); kind == reflect.Pointer || kind == reflect.Slice {
+		t = t.Elem()
+	}
+	if !isMapping(t) {
+		return ""
+	}
+	var required, all []string
+	for _, k := range keysOf(t) {
+		all = append(all, k.name)
+		if k.required {
+			required = append(required, k.name)
+		}
+	}
+	switch {
+	case len(required) > 0:
+		return strings.Join(required, ", ")
+	case len(all) > 3:
+		return strings.Join(all[:3], ", ") + " or others"
+	}
+	return strings.Join(all, ", ")
+}
+
+// anExample returns a value to show, which may be empty.
+func (k key) anExample() string {
+	switch {
+	case k.example != "":
+		return k.example
+	case k.hasDefault && k.def != "[]" && k.def != "{}":
+		return k.def
+	case k.typ == labelType:
+		return "linux:host"
+	case k.kind() == "secret":
+		return "{file: PATH}"
+	}
+	return ""
+}
+
+// nearest returns the known name that was most likely meant, if there is one
+// close enough.
+func nearest(name string, known []string) (string, bool) {
+	normal := strings.NewReplacer("-", "_", " ", "_").Replace(strings.ToLower(name))
+	best, bestDistance := "", 1+min(3, max(1, len(normal)/3))
+	for _, candidate := range known {
+		if d := levenshtein.Distance(normal, candidate, nil); d < bestDistance {
+			best, bestDistance = candidate, d
+		}
+	}
+	return best, best != ""
+}
+
+// places returns where in the configuration a key of this name belongs, as
+// in "pools[].container".
+func places(name string) []string {
+	var found []string
+	walk(reflect.TypeFor[Config](), "", func(path string, k key) {
+		if k.name == name {
+			found = append(found, strings.TrimSuffix(strings.TrimSuffix(path, name), "."))
+		}
+	})
+	slices.Sort(found)
+	return found
+}
+
+// walk calls visit for every key below a mapping in the order of the structs,
+// those of a mapping after the mapping itself. Below a secret it visits
+// nothing, as all secrets have the same keys.
+func walk(t reflect.Type, prefix string, visit func(path string, k key)) {
+	for _, k := range keysOf(t) {
+		path := prefix + k.name
+		inner, suffix := k.typ, "."
+		switch inner.Kind() {
+		case reflect.Pointer:
+			inner = inner.Elem()
+		case reflect.Slice:
+			inner, suffix = inner.Elem(), "[]."
+		}
+		visit(path, k)
+		if isMapping(inner) {
+			walk(inner, path+suffix, visit)
+		}
+	}
+}

@@ -1,0 +1,61 @@
+package config
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+)
+
+// Reference returns a description of all keys in Markdown: one table for the
+// file and one for secrets, with the path, type, default and meaning of each
+// key.
+func Reference() string {
+	var b strings.Builder
+	table := func(t reflect.Type) {
+		b.WriteString("| Key | Type | Default | Meaning |\n| --- | --- | --- | --- |\n")
+		walk(t, "", func(path string, k key) {
+			fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", path, cell(k.kind()), cell(k.defaultText()), cell(k.meaning()))
+		})
+	}
+	table(reflect.TypeFor[Config]())
+	b.WriteString("\nA secret is a mapping with exactly one of these keys. A secret that is written in the file itself is refused.\n\n")
+	table(reflect.TypeFor[secretKeys]())
+	b.WriteString("\nA duration is a number and a unit (`ms`, `s`, `m`, `h`), like `30s` or `1h30m`. " +
+		"A size is a number of bytes, or a number and a unit in powers of 1024 (`k`, `m`, `g`), like `512m`. " +
+		"Text that YAML would take for something else needs quotes.\n")
+	return b.String()
+}
+
+// defaultText is the default as it stands in the reference.
+func (k key) defaultText() string {
+	switch {
+	case k.required:
+		return "required"
+	case !k.hasDefault:
+		return ""
+	case k.def == "":
+		return "empty"
+	}
+	return "`" + k.def + "`"
+}
+
+// meaning is the key's description with its bounds and example.
+func (k key) meaning() string {
+	text := k.doc
+	if k.rule != "" {
+		text += " Allowed: " + k.rule + "."
+	}
+	switch {
+	case k.min != "" && k.max != "":
+		text += fmt.Sprintf(" From %s to %s.", k.min, k.max)
+	case k.min != "" && k.min != "0" && k.min != "0s" && k.min != "-1":
+		text += fmt.Sprintf(" At least %s.", k.min)
+	}
+	if k.example != "" {
+		text += " Example: `" + k.example + "`"
+	}
+	return text
+}
+
+// cell makes text safe for a cell of a table.
+func cell(s string) string { return strings.ReplaceAll(s, "|", "\\|") }

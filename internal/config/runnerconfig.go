@@ -1,0 +1,63 @@
+package config
+
+import (
+	"maps"
+
+	"gopkg.in/yaml.v3"
+)
+
+// renderRunnerConfig merges the user's settings with those that the daemon
+// depends on. It returns nil if there is a problem.
+func renderRunnerConfig(d *decoder, p Pool, path string) RunnerConfig {
+	user := d.documents[path]
+	runner, log := section(d, user, path, "runner"), section(d, user, path, "log")
+	for _, own := range []struct{ name, why string }{
+		{"file", "the daemon puts the runner's identity into .runner in container.data_dir: remove it"},
+		{"capacity", "each runner takes one job at a time; the number of runners is set by the pool's max: remove it"},
+		{"labels", "they would replace the pool's labels at every start: remove it and set the pool's labels"},
+		{"shutdown_timeout", "the daemon relies on the pool's own: remove it and set the pool's shutdown_timeout"},
+	} {
+		if _, ok := runner[own.name]; ok {
+			d.report(join(join(path, "runner"), own.name), "%s", own.why)
+		}
+	}
+	if !d.ok(path) {
+		return nil
+	}
+	merged := map[string]any{}
+	maps.Copy(merged, user)
+	merged["log"] = overlay(map[string]any{"level": "info"}, log)
+	merged["runner"] = overlay(runner, map[string]any{
+		"file":             ".runner",
+		"capacity":         1,
+		"shutdown_timeout": p.ShutdownTimeout.String(),
+	})
+	out, err := yaml.Marshal(merged)
+	if err != nil {
+		d.report(path, "it cannot be written as YAML: %s", err)
+		return nil
+	}
+	return out
+}
+
+// section returns a mapping within the user's settings; one that is missing
+// or empty is nil.
+func section(d *decoder, user map[string]any, path, name string) map[string]any {
+	value, ok := user[name]
+	if !ok || value == nil {
+		return nil
+	}
+	mapping, ok := value.(map[string]any)
+	if !ok {
+		d.report(join(path, name), "expected a mapping, as in the runner's own configuration file")
+	}
+	return mapping
+}
+
+// overlay returns the lower mapping with the upper one's keys put over it.
+func overlay(lower, upper map[string]any) map[string]any {
+	out := map[string]any{}
+	maps.Copy(out, lower)
+	maps.Copy(out, upper)
+	return out
+}

@@ -1,0 +1,161 @@
+package gitea
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+
+	runnerv1 "code.gitea.io/actions-proto-go/runner/v1"
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/types/known/structpb"
+
+	"scaler.io/scaler/internal/plan"
+)
+
+// Register makes a runner. It is one request and never repeated: a request
+// whose answer is lost may have made a runner all the same, which the caller
+// can find by its name, as long as that is unique.
+//
+// The server gets the labels' names only; Identity.Labels has them in full, as
+// the .runner file needs them, and Identity.Address is Options.RunnerURL.
+// Identity.Ephemeral is what the server made of it: false from a server that
+// does not know ephemeral runners (Gitea < 1.24).
+//
+// Errors: plan.ErrTokenRejected; plan.ErrUnsupported where the runners'
+// protocol is not served, which is what Actions being off looks like.
+func (c *Client) Register(ctx context.Context, token plan.Secret, reg plan.Registration) (plan.Identity, error) {
+	call := &call{kind: KindRegister, what: fmt.Sprintf("register runner %s", reg.Name)}
+	if token == "" {
+		return plan.Identity{}, fmt.Errorf("%s: %w: it is empty", call.what, plan.ErrTokenRejected)
+	}
+	names := make([]string, 0, len(reg.Labels))
+	labels := make([]string, 0, len(reg.Labels))
+	for _, l := range reg.Labels {
+		names = append(names, l.Name)
+		labels = append(labels, l.String())
+	}
+	resp, err := c.runners.Register(withCall(ctx, call), connect.NewRequest(&runnerv1.RegisterRequest{
+		Name:      reg.Name,
+		Token:     token.Reveal(),
+		Version:   reg.Version,
+		Labels:    names,
+		Ephemeral: reg.Ephemeral,
+	}))
+	if err != nil {
+		return plan.Identity{}, fmt.Errorf("%s: %w", call.what, scrub(c.explainRegister(ctx, call, err), token))
+	}
+	r := resp.Msg.GetRunner()
+	if r.GetId() == 0 || r.GetUuid() == "" || r.GetToken() == "" {
+		return plan.Identity{}, fmt.Errorf("%s: the answer lacks an id, a UUID or a token", call.what)
+	}
+	return plan.Identity{
+		ID:        r.GetId(),
+		UUID:      r.GetUuid(),
+		Name:      r.GetName(),
+		Token:     plan.Secret(r.GetToken()),
+		Address:   c.runnerURL,
+		Labels:    labels,
+		Ephemeral: r.GetEphemeral(),
+	}, nil
+}
+
+// explainRegister finds the server's judgement of the token in an error. Gitea
+// gives it as text in an unknown error with HTTP 500; newer servers and
+// Forgejo have a code for it.
+func (c *Client) explainRegister(ctx context.Context, call *call, err error) error {
+	text := err.Error()
+	code := connect.CodeOf(err)
+	switch {
+	case strings.Contains(text, "registration token"), strings.Contains(text, "of the token not found"):
+		return fmt.Errorf("%w: %w", plan.ErrTokenRejected, err)
+	case connect.IsWireError(err) && (code == connect.CodeUnauthenticated || code == connect.CodePermissionDenied):
+		return fmt.Errorf("%w: %w", plan.ErrTokenRejected, err)
+	case call.answer.status == http.StatusUnauthorized, call.answer.status == http.StatusForbidden:
+		return fmt.Errorf("%w by something in front of Gitea: %w", plan.ErrDenied, err)
+	case code == connect.CodeUnimplemented:
+		if _, why := c.Probe(ctx); why != nil {
+			return why
+		}
+		return fmt.Errorf("%w: %w", plan.ErrUnsupported, err)
+	}
+	return err
+}
+
+// scrubbed is an error that repeated a secret and no longer does.
+type scrubbed struct {
+	text string
+	err  error
+}
+
+// Error implements error.
+func (e scrubbed) Error() string { return e.text }
+
+// Is keeps errors.Is working; there is no Unwrap, which would give the text
+// back.
+func (e scrubbed) Is(target error) bool { return errors.Is(e.err, target) }
+
+// scrub makes sure that no secret is part of an error's text, should the
+// server repeat it.
+func scrub(err error, secret plan.Secret) error {
+	s := secret.Reveal()
+	if err == nil || s == "" || !strings.Contains(err.Error(), s) {
+		return err
+	}
+	return scrubbed{strings.ReplaceAll(err.Error(), s, secret.String()), err}
+}
+
+// deregisterProcedure is a proposed call by which a runner deletes itself,
+// with what is in its .runner file. No release of Gitea has it, and so neither
+// has the protocol's package; its messages are small enough to be sent as
+// plain JSON objects.
+const deregisterProcedure = "/runner.v1.RunnerService/Deregister"
+
+type (
+	deregisterRequest  = structpb.Struct
+	deregisterResponse = structpb.Struct
+)
+
+// Deregister has a runner delete itself, which needs no API token. Where the
+// server does not have this, as far as one first try shows, it returns
+// plan.ErrUnsupported, from then on without a request; delete the runner by
+// DeleteRunner then. plan.ErrNotFound means that the server does not know the
+// runner (any more).
+func (c *Client) Deregister(ctx context.Context, id plan.Identity) error {
+	answered := false
+	err := c.canDeregister.do(ctx, func() error {
+		call := &call{kind: KindDeregister}
+		req := connect.NewRequest(&deregisterRequest{Fields: map[string]*structpb.Value{
+			// The JSON form of a 64-bit integer is a string.
+			"id":    structpb.NewStringValue(strconv.FormatInt(id.ID, 10)),
+			"uuid":  structpb.NewStringValue(id.UUID),
+			"token": structpb.NewStringValue(id.Token.Reveal()),
+		}})
+		// What the other calls of a runner are authenticated by.
+		req.Header().Set("x-runner-uuid", id.UUID)
+		req.Header().Set("x-runner-token", id.Token.Reveal())
+		_, err := c.deregister.CallUnary(withCall(ctx, call), req)
+		if err == nil {
+			answered = true
+			return nil
+		}
+		answered = connect.IsWireError(err)
+		return scrub(explainDeregister(err), id.Token)
+	}, func(error) bool { return answered })
+	if err != nil {
+		return fmt.Errorf("deregister runner %s: %w", id.Name, err)
+	}
+	return nil
+}
+
+func explainDeregister(err error) error {
+	switch {
+	case strings.Contains(err.Error(), "unregistered runner"), connect.CodeOf(err) == connect.CodeNotFound:
+		return fmt.Errorf("%w: %w", plan.ErrNotFound, err)
+	case connect.CodeOf(err) == connect.CodeUnimplemented:
+		return fmt.Errorf("%w: %w", plan.ErrUnsupported, err)
+	}
+	return err
+}

@@ -1,0 +1,121 @@
+package giteatest
+
+import (
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/sha1"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// deliverTimeout is Gitea's [webhook] DELIVER_TIMEOUT.
+const deliverTimeout = 5 * time.Second
+
+// hook is a system webhook for workflow_job.
+type hook struct{ url, secret string }
+
+// AddHook adds a system webhook: every change of a job's state is posted to
+// the URL, signed with the secret, once and in no particular order. Close the
+// server when done.
+func (s *Server) AddHook(url, secret string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hooks = append(s.hooks, hook{url: url, secret: secret})
+}
+
+// notify starts the deliveries for a job's new state. The caller holds s.mu.
+func (s *Server) notify(j *job) {
+	if len(s.hooks) == 0 || s.hookCtx.Err() != nil {
+		return
+	}
+	body, err := json.MarshalIndent(s.event(j), "", "  ")
+	if err != nil {
+		s.log.Error("webhook not encoded", "job", j.id, "err", err)
+		return
+	}
+	for _, h := range s.hooks {
+		s.deliveries.Go(func() {
+			if err := s.deliver(h, body); err != nil && s.hookCtx.Err() == nil {
+				s.log.Warn("webhook not delivered", "job", j.id, "err", err)
+			}
+		})
+	}
+}
+
+// event builds the body of a workflow_job event. The caller holds s.mu.
+func (s *Server) event(j *job) map[string]any {
+	base := s.base(nil)
+	name, repo, _ := strings.Cut(j.repo, "/")
+	converted := j.json(base)
+	event := map[string]any{
+		"action":       converted.Status,
+		"workflow_job": converted,
+		"repository": map[string]any{
+			"name": repo, "full_name": j.repo, "html_url": base + "/" + j.repo,
+			"owner": map[string]any{"login": name, "username": name},
+		},
+		"sender": map[string]any{"login": AdminLogin, "username": AdminLogin},
+	}
+	if s.db.owners[strings.ToLower(name)].org {
+		event["organization"] = map[string]any{"name": name, "username": name}
+	}
+	return event
+}
+
+// deliver makes the one attempt that there is.
+func (s *Server) deliver(h hook, body []byte) error {
+	select {
+	case <-time.After(s.opts.HookDelay):
+	case <-s.hookCtx.Done():
+		return s.hookCtx.Err()
+	}
+	ctx, cancel := context.WithTimeout(s.hookCtx, deliverTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, h.url, bytes.NewReader(body))
+	if err != nil {
+		return fmt.Errorf("build webhook request: %w", err)
+	}
+	h.sign(req.Header, body)
+	resp, err := s.opts.HookClient.Do(req)
+	if err != nil {
+		return fmt.Errorf("deliver webhook: %w", err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode/100 != 2 {
+		return fmt.Errorf("deliver webhook: %s", resp.Status)
+	}
+	return nil
+}
+
+// sign sets the headers that Gitea sends. Without a secret the signatures are
+// empty but there.
+func (h hook) sign(header http.Header, body []byte) {
+	var sum1, sum256 string
+	if h.secret != "" {
+		mac1 := hmac.New(sha1.New, []byte(h.secret))
+		mac256 := hmac.New(sha256.New, []byte(h.secret))
+		mac1.Write(body)
+		mac256.Write(body)
+		sum1, sum256 = hex.EncodeToString(mac1.Sum(nil)), hex.EncodeToString(mac256.Sum(nil))
+	}
+	id := uuid.NewString()
+	header.Set("Content-Type", "application/json")
+	for _, vendor := range []string{"Gitea", "Gogs", "GitHub"} {
+		header.Set("X-"+vendor+"-Delivery", id)
+		header.Set("X-"+vendor+"-Event", "workflow_job")
+		header.Set("X-"+vendor+"-Event-Type", "workflow_job")
+	}
+	header.Set("X-Gitea-Signature", sum256)
+	header.Set("X-Gogs-Signature", sum256)
+	header.Set("X-Hub-Signature", "sha1="+sum1)
+	header.Set("X-Hub-Signature-256", "sha256="+sum256)
+	header.Set("X-Gitea-Hook-Installation-Target-Type", "system")
+}

@@ -1,0 +1,202 @@
+// Package docker runs runner containers on a Docker Engine.
+//
+// It is the only package that speaks to the engine, and it negotiates the API
+// version, so that Engine 20.10 and newer ones serve alike. The invariant that
+// it protects: no container, volume or image is ever changed, read or removed
+// that does not carry this daemon's own instance id in its label
+// io.scaler.instance. Names are never proof of ownership.
+//
+// Every call to the engine has a deadline. An engine that cannot be reached,
+// or that does not answer in time, gives an error that wraps ErrUnreachable
+// and says what to check.
+package docker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/docker/docker/api/types/network"
+	"github.com/docker/docker/client"
+	"golang.org/x/sync/singleflight"
+)
+
+// The labels of everything that this package makes. A container is ours if
+// LabelInstance has our instance id and LabelRunner is not empty; an image is
+// ours by LabelInstance alone.
+const (
+	LabelInstance = "io.scaler.instance"
+	LabelPool     = "io.scaler.pool"
+	LabelRunner   = "io.scaler.runner"
+)
+
+const (
+	defaultTimeout     = 30 * time.Second
+	defaultPullTimeout = 10 * time.Minute
+)
+
+// Config is what an Engine is made from.
+type Config struct {
+	// Host is the engine's address, unix:///path or tcp://host:port. Empty
+	// means DOCKER_HOST, or else the default socket. DOCKER_CERT_PATH,
+	// DOCKER_TLS_VERIFY and DOCKER_API_VERSION are honoured in any case.
+	Host string
+	// Instance is the id that owns everything this Engine makes. Required.
+	Instance string
+	// Pools holds what the runner containers of each pool are made from.
+	Pools map[string]Options
+	// Logger takes changes of state of the event stream. Nil discards them.
+	Logger *slog.Logger
+	// Timeout is the deadline of one call to the engine, 30 s if zero. Pulls
+	// and image imports have longer ones.
+	Timeout time.Duration
+}
+
+// Engine makes and looks after the runner containers of one instance. It is
+// safe for concurrent use.
+type Engine struct {
+	client   *client.Client
+	instance string
+	pools    map[string]Options
+	log      *slog.Logger
+	timeout  time.Duration
+	backoff  backoff // of Watch
+
+	pulls singleflight.Group
+
+	mu      sync.Mutex
+	present map[string]bool  // images that were seen on the engine
+	owned   map[string]bool  // full ids of containers that were seen to be ours
+	owners  map[string]owner // numeric ids of user names, by pool, image and user
+}
+
+// New checks the configuration and returns an Engine. It does no I/O: whether
+// the engine answers is seen at the first call, or by Ping.
+func New(cfg Config) (*Engine, error) {
+	if cfg.Instance == "" {
+		return nil, errors.New("create docker engine: no instance id")
+	}
+	var faults []error
+	for _, pool := range slices.Sorted(maps.Keys(cfg.Pools)) {
+		if err := cfg.Pools[pool].Validate(); err != nil {
+			faults = append(faults, fmt.Errorf("pool %s: %w", pool, err))
+		}
+	}
+	cli, err := newClient(cfg.Host)
+	if err := errors.Join(append(faults, err)...); err != nil {
+		return nil, fmt.Errorf("create docker engine: %w", err)
+	}
+	e := &Engine{
+		client:   cli,
+		instance: cfg.Instance,
+		pools:    maps.Clone(cfg.Pools),
+		log:      cfg.Logger,
+		timeout:  cfg.Timeout,
+		backoff:  backoff{first: 250 * time.Millisecond, max: 15 * time.Second},
+		present:  map[string]bool{},
+		owned:    map[string]bool{},
+		owners:   map[string]owner{},
+	}
+	if e.log == nil {
+		e.log = slog.New(slog.DiscardHandler)
+	}
+	if e.timeout <= 0 {
+		e.timeout = defaultTimeout
+	}
+	return e, nil
+}
+
+// newClient returns an SDK client whose dialling errors keep their cause, see
+// dialError.
+func newClient(host string) (*client.Client, error) {
+	opts := []client.Opt{client.FromEnv, client.WithAPIVersionNegotiation()}
+	if host != "" {
+		opts = append(opts, client.WithHost(host))
+	}
+	probe, err := client.NewClientWithOpts(opts...)
+	if err != nil {
+		return nil, fmt.Errorf("docker host: %w", err)
+	}
+	address := probe.DaemonHost()
+	url, err := client.ParseHostURL(address)
+	if err != nil {
+		return nil, fmt.Errorf("docker host %q: %w", address, err)
+	}
+	switch url.Scheme {
+	case "unix", "tcp", "http", "https":
+	default:
+		return nil, fmt.Errorf("docker host %q: write unix:///path/to/docker.sock or tcp://host:port", address)
+	}
+	dial := func(ctx context.Context, network, addr string) (net.Conn, error) {
+		if url.Scheme == "unix" {
+			network, addr = "unix", url.Host
+		}
+		conn, err := (&net.Dialer{}).DialContext(ctx, network, addr)
+		if err != nil {
+			return nil, &dialError{host: address, cause: err}
+		}
+		return conn, nil
+	}
+	return client.NewClientWithOpts(append(opts, client.WithDialContext(dial))...)
+}
+
+// Close drops the idle connections to the engine.
+func (e *Engine) Close() error { return e.client.Close() }
+
+// Ping asks the engine for its version, such as "20.10.24".
+func (e *Engine) Ping(ctx context.Context) (version string, err error) {
+	err = e.call(ctx, "ping docker", func(ctx context.Context) error {
+		v, err := e.client.ServerVersion(ctx)
+		version = v.Version
+		return err
+	})
+	return version, err
+}
+
+// Gateway returns the address of the host on the engine's default bridge
+// network: where a container on that network reaches what listens on the
+// host. It holds for an engine on this very machine only, not for Docker
+// Desktop or a rootless engine, whose bridge is in a network of its own.
+func (e *Engine) Gateway(ctx context.Context) (string, error) {
+	var bridge network.Inspect
+	err := e.call(ctx, "inspect network bridge", func(ctx context.Context) (err error) {
+		bridge, err = e.client.NetworkInspect(ctx, network.NetworkBridge, network.InspectOptions{})
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
+	for _, c := range bridge.IPAM.Config {
+		if gateway, err := netip.ParseAddr(c.Gateway); err == nil && gateway.Is4() {
+			return gateway.String(), nil
+		}
+		// Engine 20.10 leaves the gateway out where it has chosen it by
+		// itself, and it chooses the first address.
+		if subnet, err := netip.ParsePrefix(c.Subnet); err == nil && subnet.Addr().Is4() {
+			return subnet.Masked().Addr().Next().String(), nil
+		}
+	}
+	return "", errors.New("inspect network bridge: it has no IPv4 gateway")
+}
+
+// options returns what the pool's containers are made from.
+func (e *Engine) options(pool string) (Options, error) {
+	o, ok := e.pools[pool]
+	if !ok {
+		return Options{}, fmt.Errorf("unknown pool %q", pool)
+	}
+	return o, nil
+}
+
+// call runs one call to the engine under the usual deadline and gives its
+// error a meaning.
+func (e *Engine) call(ctx context.Context, what string, fn func(context.Context) error) error {
+	return callWithin(ctx, e.timeout, what, fn)
+}

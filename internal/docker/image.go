@@ -1,0 +1,179 @@
+package docker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/image"
+	"github.com/docker/docker/api/types/registry"
+	"github.com/docker/docker/pkg/jsonmessage"
+
+	"scaler.io/scaler/internal/plan"
+)
+
+// EnsureImage makes the pool's image available by its pull policy. Concurrent
+// calls for one image share one pull, which goes on to its own deadline when
+// the caller that began it gives up. An error wraps plan.ErrImage and says
+// what to do, unless the engine itself is at fault (ErrUnreachable).
+//
+// With PullMissing and PullNever an image that was seen once is not looked
+// for again until a Create finds it gone.
+func (e *Engine) EnsureImage(ctx context.Context, pool string) error {
+	o, err := e.options(pool)
+	if err != nil {
+		return fmt.Errorf("ensure image: %w", err)
+	}
+	if o.Pull != PullAlways && e.imageSeen(o.Image) {
+		return nil
+	}
+	key := o.Image + " " + string(o.Pull)
+	if o.Auth != nil {
+		key += " " + pool // other credentials may have another outcome
+	}
+	done := e.pulls.DoChan(key, func() (any, error) {
+		return nil, e.ensureImage(context.WithoutCancel(ctx), o)
+	})
+	select {
+	case result := <-done:
+		return result.Err
+	case <-ctx.Done():
+		return fmt.Errorf("ensure image %s: %w", o.Image, ctx.Err())
+	}
+}
+
+func (e *Engine) ensureImage(ctx context.Context, o Options) error {
+	if o.Pull != PullAlways {
+		err := e.call(ctx, "inspect image "+o.Image, func(ctx context.Context) error {
+			_, err := e.client.ImageInspect(ctx, o.Image)
+			return err
+		})
+		switch {
+		case err == nil:
+			e.markImage(o.Image, true)
+			return nil
+		case !errors.Is(err, plan.ErrNotFound):
+			return err
+		case o.Pull == PullNever:
+			return fmt.Errorf("%w: the engine has no image %s and the pull policy is never: run docker pull %s or docker load, or set the policy to missing",
+				plan.ErrImage, o.Image, o.Image)
+		}
+	}
+	if err := e.pull(ctx, o); err != nil {
+		return err
+	}
+	e.markImage(o.Image, true)
+	return nil
+}
+
+// pull pulls the image and reads the engine's report to its end: the engine
+// answers 200 before the download and sends a later failure in the report.
+func (e *Engine) pull(ctx context.Context, o Options) error {
+	var opts image.PullOptions
+	if o.Auth != nil {
+		header, err := authHeader(o)
+		if err != nil {
+			return fmt.Errorf("%w: pull %s: registry credentials: %w", plan.ErrImage, o.Image, err)
+		}
+		opts.RegistryAuth = header
+	}
+	err := callWithin(ctx, o.pullTimeout(), "pull "+o.Image, func(ctx context.Context) error {
+		report, err := e.client.ImagePull(ctx, o.Image, opts)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = report.Close() }()
+		return readReport(report)
+	})
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("%w: pull %s: not done within %s: raise the pull timeout, or run docker pull %s once",
+			plan.ErrImage, o.Image, o.pullTimeout(), o.Image)
+	case errors.Is(err, ErrUnreachable):
+		return err
+	}
+	return fmt.Errorf("%w: %w: %s", plan.ErrImage, err, pullAdvice(err, o))
+}
+
+func authHeader(o Options) (string, error) {
+	username, password, server, err := o.Auth()
+	if err != nil {
+		return "", err
+	}
+	return registry.EncodeAuthConfig(registry.AuthConfig{
+		Username: username, Password: password.Reveal(), ServerAddress: server,
+	})
+}
+
+// pullAdvice says what to do about a failed pull. The engine passes on the
+// registry's words, mostly with status 404 or 500 or within its report, so
+// that the text is all there is to tell the cases apart.
+func pullAdvice(err error, o Options) string {
+	text := strings.ToLower(err.Error())
+	has := func(words ...string) bool {
+		for _, w := range words {
+			if strings.Contains(text, w) {
+				return true
+			}
+		}
+		return false
+	}
+	switch {
+	case has("manifest unknown", "manifest for", "no matching manifest"):
+		return "check the image's tag and platform"
+	case errdefs.IsUnauthorized(err) || has("denied", "unauthorized", "authentication required", "no basic auth"):
+		if o.Auth != nil {
+			return "check the image's name and the pool's registry credentials"
+		}
+		return "check the image's name, or give the pool registry credentials"
+	case has("toomanyrequests", "rate limit"):
+		return "wait, give the pool registry credentials, or use a mirror"
+	case has("dial tcp", "no such host", "timeout", "connection", "proxyconnect", "tls", "x509", "eof"):
+		return "the engine cannot reach the registry: check its network and proxy, or docker load the image"
+	}
+	return "try docker pull " + o.Image + " on the engine's host"
+}
+
+// readReport reads a stream of messages to its end and returns the first error
+// in it.
+func readReport(r io.Reader) error {
+	dec := json.NewDecoder(r)
+	for {
+		var m jsonmessage.JSONMessage
+		err := dec.Decode(&m)
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return fmt.Errorf("read report: %w", err)
+		case m.Error != nil:
+			if m.Error.Code == http.StatusUnauthorized {
+				return fmt.Errorf("%w: %w", errdefs.ErrUnauthenticated, m.Error)
+			}
+			return m.Error
+		}
+	}
+}
+
+func (e *Engine) imageSeen(ref string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.present[ref]
+}
+
+func (e *Engine) markImage(ref string, present bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if present {
+		e.present[ref] = true
+	} else {
+		delete(e.present, ref)
+	}
+}

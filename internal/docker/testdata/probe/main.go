@@ -1,0 +1,96 @@
+// Command probe is the only program in the images of the tests.
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
+)
+
+func main() {
+	if err := run(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "probe:", err)
+		os.Exit(1)
+	}
+}
+
+// run does what its first argument says: "exit N", "sleep" until SIGTERM,
+// "print N" lines to stdout and stderr in turn, "cat FILE", "rewrite FILE",
+// "env".
+func run(args []string) error {
+	if len(args) == 0 {
+		args = []string{"sleep"}
+	}
+	switch args[0] {
+	case "exit":
+		code, err := strconv.Atoi(args[1])
+		if err != nil {
+			return err
+		}
+		os.Exit(code)
+	case "sleep":
+		stop := make(chan os.Signal, 1)
+		signal.Notify(stop, syscall.SIGTERM)
+		fmt.Println("ready")
+		<-stop
+		fmt.Println("stopping")
+	case "print":
+		return lines(args[1])
+	case "cat":
+		return cat(args[1])
+	case "rewrite":
+		return rewrite(args[1])
+	case "env":
+		for _, v := range os.Environ() {
+			fmt.Println(v)
+		}
+	default:
+		return fmt.Errorf("unknown mode %q", args[0])
+	}
+	return nil
+}
+
+func lines(count string) error {
+	n, err := strconv.Atoi(count)
+	if err != nil {
+		return err
+	}
+	for i := 1; i <= n; i++ {
+		w := io.Writer(os.Stdout)
+		if i%2 == 0 {
+			w = os.Stderr
+		}
+		fmt.Fprintf(w, "\x1b[31mline %d\x1b[0m\r\n", i)
+	}
+	return nil
+}
+
+func cat(file string) error {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	_, err = os.Stdout.Write(data)
+	return err
+}
+
+// rewrite replaces a file in place and makes another beside it, as a runner
+// does with its own files.
+func rewrite(file string) error {
+	info, err := os.Stat(file)
+	if err != nil {
+		return err
+	}
+	stat := info.Sys().(*syscall.Stat_t)
+	if err := os.WriteFile(file, []byte("rewritten"), 0o600); err != nil {
+		return err
+	}
+	if err := os.WriteFile(file+".tmp", nil, 0o600); err != nil {
+		return err
+	}
+	fmt.Printf("uid %d file %d:%d mode %o\n", os.Getuid(), stat.Uid, stat.Gid, info.Mode().Perm())
+	return nil
+}

@@ -37,6 +37,7 @@ type pool struct {
 	all    int      // runners that occupy a place
 	alive  int      // of these, the ones that are to stay
 	boot   int      // of these, the ones that are starting
+	ending int      // runners that have ended, whose verdict is not in yet
 	supply int      // of these, the ones that are or will be free
 	idle   []Runner // the free ones, longest idle first
 	hold   string
@@ -116,6 +117,9 @@ func (p *pool) add(r Runner) {
 		// Its job has just ended, or its scope could not be read.
 		p.count.Busy++
 		p.alive++
+	case r.Phase == PhaseExited || r.Phase == PhaseRemoving:
+		p.count.Leaving++
+		p.ending++
 	default:
 		p.count.Leaving++
 	}
@@ -128,7 +132,7 @@ func (p *pool) room() int {
 	}
 	n := max(p.Max-p.all, 0)
 	if p.Probe {
-		n = min(n, max(1-p.boot, 0))
+		n = min(n, max(1-p.boot-p.ending, 0))
 	}
 	return n
 }

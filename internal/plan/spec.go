@@ -37,7 +37,8 @@ type Pool struct {
 	// Hold, if not empty, says why nothing may be started in this pool.
 	Hold string
 	// Probe limits the pool to one starting runner at a time, after failures
-	// and until one has come online.
+	// and until one has come online. One that has ended counts until it is
+	// removed, since only then it is known how it fared.
 	Probe bool
 }
 

@@ -98,7 +98,7 @@ func (r *Registrar) Register(ctx context.Context, name string, reg plan.Registra
 	for attempt := 0; ; attempt++ {
 		value, err := r.value(ctx, t)
 		if err != nil {
-			return plan.Identity{}, fmt.Errorf("register runner %s: %w", reg.Name, err)
+			return plan.Identity{}, err
 		}
 		id, err := r.server.Register(ctx, value, reg)
 		if !errors.Is(err, plan.ErrTokenRejected) {
@@ -107,7 +107,7 @@ func (r *Registrar) Register(ctx context.Context, name string, reg plan.Registra
 		}
 		r.reject(name, value)
 		if t.Read != nil || attempt > 0 {
-			return plan.Identity{}, fmt.Errorf("register runner %s with token %s (scope %s): %w", reg.Name, name, t.Scope, err)
+			return plan.Identity{}, fmt.Errorf("use registration token %s (scope %s): %w", name, t.Scope, err)
 		}
 	}
 }

@@ -106,7 +106,7 @@ func TestRegisterReadsTheTokenAtEachUse(t *testing.T) {
 	f := newFake()
 	r := New(f, f, []Token{fileToken(&value)})
 	_, err := r.Register(t.Context(), "file", plan.Registration{Name: "a"})
-	if !errors.Is(err, plan.ErrTokenRejected) || !strings.Contains(err.Error(), "token file (scope instance)") {
+	if !errors.Is(err, plan.ErrTokenRejected) || !strings.Contains(err.Error(), "use registration token file (scope instance)") {
 		t.Fatalf("error = %v, want a rejection that names the token", err)
 	}
 	if strings.Contains(err.Error(), "old") {

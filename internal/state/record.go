@@ -32,6 +32,10 @@ type Record struct {
 	ContainerID string
 	// Identity is nil until the server has answered.
 	Identity *plan.Identity
+	// Unregistered is set if it is certain that the server made no runner.
+	// Without it, a record that has no identity may have one there all the
+	// same: the answer can have been lost.
+	Unregistered bool
 	// Job is the last job that the runner was seen with, 0 before.
 	Job int64
 	// Reason says why the runner was made, and Note what led to its phase.
@@ -67,24 +71,25 @@ func (r *Record) Enter(p plan.Phase, note string, now time.Time) {
 // token is written in clear: without it the runner could not be deregistered
 // nor its .runner file be made again.
 type stored struct {
-	Name        string          `json:"name"`
-	Pool        string          `json:"pool"`
-	Token       string          `json:"registration_token"`
-	Scope       string          `json:"scope"`
-	Phase       plan.Phase      `json:"phase"`
-	Since       time.Time       `json:"since"`
-	CreatedAt   time.Time       `json:"created_at"`
-	Ephemeral   bool            `json:"ephemeral"`
-	Used        bool            `json:"used,omitempty"`
-	Online      bool            `json:"online,omitempty"`
-	Disabled    bool            `json:"disabled,omitempty"`
-	Signalled   bool            `json:"signalled,omitempty"`
-	ContainerID string          `json:"container_id,omitempty"`
-	Identity    *storedIdentity `json:"identity,omitempty"`
-	Job         int64           `json:"job,omitempty"`
-	Reason      string          `json:"reason,omitempty"`
-	Note        string          `json:"note,omitempty"`
-	History     []plan.Step     `json:"history,omitempty"`
+	Name         string          `json:"name"`
+	Pool         string          `json:"pool"`
+	Token        string          `json:"registration_token"`
+	Scope        string          `json:"scope"`
+	Phase        plan.Phase      `json:"phase"`
+	Since        time.Time       `json:"since"`
+	CreatedAt    time.Time       `json:"created_at"`
+	Ephemeral    bool            `json:"ephemeral"`
+	Used         bool            `json:"used,omitempty"`
+	Online       bool            `json:"online,omitempty"`
+	Disabled     bool            `json:"disabled,omitempty"`
+	Signalled    bool            `json:"signalled,omitempty"`
+	ContainerID  string          `json:"container_id,omitempty"`
+	Identity     *storedIdentity `json:"identity,omitempty"`
+	Unregistered bool            `json:"unregistered,omitempty"`
+	Job          int64           `json:"job,omitempty"`
+	Reason       string          `json:"reason,omitempty"`
+	Note         string          `json:"note,omitempty"`
+	History      []plan.Step     `json:"history,omitempty"`
 }
 
 type storedIdentity struct {
@@ -100,7 +105,7 @@ type storedIdentity struct {
 func (r Record) encode() ([]byte, error) {
 	s := stored{
 		Name: r.Name, Pool: r.Pool, Token: r.Token, Scope: r.Scope.String(), Phase: r.Phase, Since: r.Since, CreatedAt: r.CreatedAt,
-		Ephemeral: r.Ephemeral, Used: r.Used, Online: r.Online, Disabled: r.Disabled, Signalled: r.Signalled, ContainerID: r.ContainerID, Job: r.Job,
+		Ephemeral: r.Ephemeral, Used: r.Used, Online: r.Online, Disabled: r.Disabled, Signalled: r.Signalled, ContainerID: r.ContainerID, Unregistered: r.Unregistered, Job: r.Job,
 		Reason: r.Reason, Note: r.Note, History: r.History,
 	}
 	if id := r.Identity; id != nil {
@@ -124,7 +129,7 @@ func decode(data []byte) (Record, error) {
 	}
 	r := Record{
 		Name: s.Name, Pool: s.Pool, Token: s.Token, Scope: scope, Phase: s.Phase, Since: s.Since, CreatedAt: s.CreatedAt,
-		Ephemeral: s.Ephemeral, Used: s.Used, Online: s.Online, Disabled: s.Disabled, Signalled: s.Signalled, ContainerID: s.ContainerID, Job: s.Job,
+		Ephemeral: s.Ephemeral, Used: s.Used, Online: s.Online, Disabled: s.Disabled, Signalled: s.Signalled, ContainerID: s.ContainerID, Unregistered: s.Unregistered, Job: s.Job,
 		Reason: s.Reason, Note: s.Note, History: s.History,
 	}
 	if id := s.Identity; id != nil {

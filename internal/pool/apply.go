@@ -1,0 +1,139 @@
+package pool
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"strings"
+	"time"
+
+	"scaler.io/scaler/internal/plan"
+	"scaler.io/scaler/internal/state"
+)
+
+// The steps that can be under way on a runner.
+const (
+	opStart  = "start"
+	opDrain  = "drain"
+	opStop   = "stop"
+	opKill   = "kill"
+	opRemove = "remove"
+)
+
+// Pace of a step that fails again and again.
+const (
+	retryMin = time.Second
+	retryMax = time.Minute
+)
+
+// apply begins what the plan says. Each step runs beside the loop, under a
+// deadline of its own, and is finished even if the daemon is told to end.
+func (m *Manager) apply(ctx context.Context, p plan.Plan) {
+	for _, a := range p.Actions {
+		if a.Kind == plan.ActionStart {
+			m.begin(ctx, m.newRunner(a), opStart)
+			continue
+		}
+		r := m.runners[a.Runner]
+		if r == nil || r.op != "" || time.Now().Before(r.retryAt) {
+			continue
+		}
+		r.rec.Note = a.Reason
+		m.begin(ctx, r, string(a.Kind))
+	}
+	m.resume(ctx)
+}
+
+// resume takes up steps whose intent is stored and whose effect has not been
+// confirmed: they failed, or the daemon ended in between.
+func (m *Manager) resume(ctx context.Context) {
+	for _, r := range m.runners {
+		if r.op != "" || time.Now().Before(r.retryAt) {
+			continue
+		}
+		switch {
+		case r.rec.Phase == plan.PhaseDraining && !r.rec.Disabled:
+			m.begin(ctx, r, opDrain)
+		case r.rec.Phase == plan.PhaseStopping && !r.rec.Signalled && r.job == nil:
+			m.begin(ctx, r, opStop)
+		}
+	}
+}
+
+// newRunner makes the record of a runner that is to be started. Its name
+// carries the instance id, which makes it provably ours at the server.
+func (m *Manager) newRunner(a plan.Action) *runner {
+	now := time.Now()
+	opts := m.cfg.Pools[a.Pool]
+	rec := state.Record{
+		Name: fmt.Sprintf("scaler-%s-%s-%s", m.cfg.Instance, a.Pool, strings.ToLower(rand.Text()[:8])),
+		Pool: a.Pool, Token: opts.Token, Scope: m.scopeOf(a.Pool), Ephemeral: opts.Ephemeral, CreatedAt: now, Reason: a.Reason,
+	}
+	rec.Enter(plan.PhaseStarting, "", now)
+	r := &runner{rec: rec}
+	m.runners[rec.Name] = r
+	return r
+}
+
+// begin runs one step on a copy of the runner's record.
+func (m *Manager) begin(ctx context.Context, r *runner, op string) {
+	r.op = op
+	s := step{rec: r.rec, suspect: r.suspect}
+	timeout := stepTimeout
+	if op == opStart {
+		timeout += m.cfg.Pools[r.rec.Pool].StartTimeout
+		s.careful = m.breakers[r.rec.Pool].probing
+	}
+	go func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
+		defer cancel()
+		began := time.Now()
+		res := m.do(ctx, op, s)
+		res.op, res.took = op, time.Since(began)
+		m.results <- res
+	}()
+}
+
+func (m *Manager) do(ctx context.Context, op string, s step) result {
+	switch op {
+	case opStart:
+		return m.start(ctx, s)
+	case opDrain:
+		return m.disable(ctx, s)
+	case opStop:
+		return m.stop(ctx, s)
+	case opKill:
+		return result{rec: s.rec, err: m.ports.Engine.Signal(ctx, s.rec.ContainerID, "SIGKILL")}
+	default:
+		return m.remove(ctx, s)
+	}
+}
+
+// settle takes the result of a step into the loop's own state.
+func (m *Manager) settle(res result) {
+	r := m.runners[res.rec.Name]
+	r.op, r.rec = "", res.rec
+	log := m.log.With("cycle", m.cycle, "pool", res.rec.Pool, "runner", res.rec.Name)
+	m.judge(res)
+	if res.gone {
+		delete(m.runners, res.rec.Name)
+	}
+	subject := "runner " + res.rec.Name
+	switch {
+	case res.err != nil && res.op == opStart:
+		// The pool's problem says it; here it goes to those who look closer.
+		log.Debug("runner not started", "err", res.err)
+	case res.err != nil:
+		r.retries++
+		r.retryAt = time.Now().Add(min(retryMin<<min(r.retries-1, 10), retryMax))
+		m.conditions.set(subject, res.op+": "+res.err.Error(), time.Now())
+		return
+	default:
+		r.retries, r.retryAt = 0, time.Time{}
+		m.conditions.set(subject, "", time.Now())
+		m.report(res, log)
+	}
+	if res.gone || res.err != nil {
+		m.Trigger() // a place is free, or something is to be cleaned up
+	}
+}

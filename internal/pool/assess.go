@@ -1,0 +1,209 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"time"
+
+	"scaler.io/scaler/internal/plan"
+	"scaler.io/scaler/internal/register"
+	"scaler.io/scaler/internal/state"
+)
+
+// assess moves each runner to the phase that the observation shows. A runner
+// on which a step is under way is left to that step, but for the job that it
+// has: that is always looked at.
+func (m *Manager) assess(seen *observation) {
+	m.conditions.set("docker", text(seen.engineErr), seen.at)
+	for scope, v := range seen.scopes {
+		m.conditions.set("gitea "+scope.String(), text(v.err), seen.at)
+	}
+	for _, r := range m.runners {
+		before := r.rec
+		r.findJob(seen.scopes[r.rec.Scope])
+		if r.op != "" {
+			continue
+		}
+		m.look(r, seen)
+		if r.rec.Phase != before.Phase || r.rec.Used != before.Used || r.rec.Online != before.Online || r.rec.Job != before.Job {
+			m.save(r)
+			if r.rec.Phase != before.Phase {
+				m.announce(r)
+			}
+		}
+	}
+}
+
+// announce logs that a runner has come into another phase.
+func (m *Manager) announce(r *runner) {
+	log := m.log.With("cycle", m.cycle, "pool", r.rec.Pool, "runner", r.rec.Name)
+	switch r.rec.Phase {
+	case plan.PhaseBusy:
+		log.Info("runner has a job", "job", r.rec.Job, "repo", r.job.Repo)
+	case plan.PhaseIdle:
+		log.Info("runner is idle", "note", r.rec.Note)
+	case plan.PhaseFinishing:
+		log.Debug("runner has done its job", "job", r.rec.Job)
+	case plan.PhaseExited:
+		log.Debug("runner has ended", "note", r.rec.Note)
+	}
+}
+
+// findJob looks for an in_progress job that names the runner, by its id and by
+// its name: a server that was restored from a backup gives ids out again.
+func (r *runner) findJob(v *scopeView) {
+	r.job = nil
+	if v == nil || r.rec.Identity == nil {
+		return
+	}
+	if j, found := v.running[r.rec.Identity.ID]; found && (j.RunnerName == "" || j.RunnerName == r.rec.Name) {
+		r.job = &j
+	}
+}
+
+// look moves one runner, of which no step is under way, by what was seen.
+func (m *Manager) look(r *runner, seen *observation) {
+	if seen.engineErr == nil && m.ended(r, seen) {
+		return
+	}
+	v := seen.scopes[r.rec.Scope]
+	if r.job != nil {
+		m.up(r)
+		r.rec.Job = r.job.ID
+		r.rec.Used = r.rec.Used || r.rec.Ephemeral
+		if r.rec.Phase == plan.PhaseStarting || r.rec.Phase == plan.PhaseIdle || r.rec.Phase == plan.PhaseFinishing {
+			r.rec.Enter(plan.PhaseBusy, fmt.Sprintf("has job %d of %s", r.job.ID, r.job.Repo), seen.at)
+		}
+		return
+	}
+	if v == nil || v.err != nil {
+		return // whether it has a job is not known
+	}
+	switch {
+	case r.rec.Phase == plan.PhaseBusy && r.rec.Ephemeral:
+		r.rec.Enter(plan.PhaseFinishing, fmt.Sprintf("job %d is over", r.rec.Job), seen.at)
+	case r.rec.Phase == plan.PhaseBusy:
+		r.rec.Enter(plan.PhaseIdle, fmt.Sprintf("job %d is over", r.rec.Job), seen.at)
+	case r.rec.Phase == plan.PhaseStarting && r.rec.Identity != nil:
+		if s, listed := v.runners[r.rec.Identity.ID]; listed && s.Online && s.Name == r.rec.Name {
+			m.up(r)
+			r.rec.Enter(plan.PhaseIdle, "online", seen.at)
+		}
+	}
+}
+
+// up notes that a runner has come online, and tells its pool's breaker.
+func (m *Manager) up(r *runner) {
+	if b := m.breakers[r.rec.Pool]; b != nil && !r.rec.Online {
+		b.online()
+	}
+	r.rec.Online = true
+}
+
+// ended finds out whether the runner's container has ended, or was never
+// started because the daemon died in between.
+func (m *Manager) ended(r *runner, seen *observation) bool {
+	if r.rec.Phase == plan.PhaseExited || r.rec.Phase == plan.PhaseRemoving {
+		return true
+	}
+	c, exists := seen.containers[r.rec.Name]
+	if exists && r.rec.ContainerID == "" {
+		r.rec.ContainerID = c.ID
+	}
+	told := r.rec.Phase == plan.PhaseStopping
+	switch {
+	case !exists && r.rec.Phase == plan.PhaseStarting:
+		r.rec.Enter(plan.PhaseExited, "its start was interrupted, or its container was removed", seen.at)
+	case !exists:
+		r.rec.Enter(plan.PhaseExited, "its container is gone", seen.at)
+	case c.State == plan.ContainerCreated:
+		// It has never run, so nothing is lost by making another one.
+		r.rec.Enter(plan.PhaseExited, "its start was interrupted", seen.at)
+	case c.State == plan.ContainerExited || c.State == "dead":
+		r.suspect = !told
+		note := "its container has ended"
+		if told {
+			note = "stopped as told"
+		}
+		r.rec.Enter(plan.PhaseExited, note, seen.at)
+	default:
+		return false
+	}
+	return true
+}
+
+// adopt takes up containers of ours that have no record, as after the loss of
+// the state: who they are stands in their .runner file.
+func (m *Manager) adopt(ctx context.Context, seen *observation) {
+	for name, c := range seen.containers {
+		if m.runners[name] != nil {
+			continue
+		}
+		rec, err := m.recover(ctx, c, seen.at)
+		subject := "container " + name
+		if err != nil {
+			m.conditions.set(subject, err.Error(), seen.at)
+			continue
+		}
+		r := &runner{rec: rec}
+		if !m.save(r) {
+			continue
+		}
+		m.conditions.set(subject, "", seen.at)
+		m.runners[name] = r
+		m.log.Info("container adopted", "pool", rec.Pool, "runner", name, "registered", rec.Identity != nil)
+	}
+}
+
+// recover makes a record for a container that has none.
+func (m *Manager) recover(ctx context.Context, c plan.Container, now time.Time) (state.Record, error) {
+	opts, known := m.cfg.Pools[c.Pool]
+	if !known {
+		return state.Record{}, fmt.Errorf("container %s is ours and has no record, and its pool %s is not configured, so its scope is unknown: "+
+			"it is left alone; configure the pool again, or remove the container and delete the runner %s in Gitea", c.ID, c.Pool, c.Runner)
+	}
+	rec := state.Record{
+		Name: c.Runner, Pool: c.Pool, Token: opts.Token, Scope: m.scopeOf(c.Pool), ContainerID: c.ID,
+		Ephemeral: opts.Ephemeral, CreatedAt: now, Reason: "found as a container without a record",
+	}
+	rec.Enter(plan.PhaseStarting, "adopted", now)
+	data, err := m.ports.Inspector.ReadFile(ctx, c.ID, path.Join(opts.DataDir, register.DotRunnerName))
+	switch {
+	case errors.Is(err, plan.ErrNotFound):
+		return rec, nil // it never got one
+	case err != nil:
+		return state.Record{}, fmt.Errorf("read .runner of container %s: %w", c.ID, err)
+	}
+	id, err := register.ParseDotRunner(data)
+	if err != nil || id.Name != c.Runner {
+		return state.Record{}, fmt.Errorf("container %s has a .runner file that is not its own; it is left alone: %w", c.ID, err)
+	}
+	rec.Identity, rec.Ephemeral = &id, id.Ephemeral
+	return rec, nil
+}
+
+func (m *Manager) scopeOf(pool string) plan.Scope {
+	for _, p := range m.cfg.Spec.Pools {
+		if p.Name == pool {
+			return p.Scope
+		}
+	}
+	return plan.Scope{}
+}
+
+// save writes the record and says so if it cannot. In memory it stays as it
+// is, and the next change writes it again.
+func (m *Manager) save(r *runner) bool {
+	err := m.ports.Store.Put(r.rec)
+	m.conditions.set("state", text(err), time.Now())
+	return err == nil
+}
+
+func text(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}

@@ -1,0 +1,207 @@
+package pool
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"scaler.io/scaler/internal/plan"
+)
+
+// observation is the world as one cycle saw it. What failed is kept as an
+// error beside what was read: unknown is not zero.
+type observation struct {
+	at         time.Time
+	containers map[string]plan.Container // by runner name
+	engineErr  error
+	scopes     map[plan.Scope]*scopeView
+}
+
+// scopeView is one scope at the server.
+type scopeView struct {
+	err     error
+	queued  []plan.Job
+	total   int                // queued jobs that the server counts
+	running map[int64]plan.Job // by runner id
+	runners map[int64]plan.ServerRunner
+}
+
+// need is what a cycle has to read of a scope.
+type need struct {
+	queue   bool // a pool serves it
+	limit   int  // how many jobs its pools could serve
+	pools   []plan.Pool
+	running bool // a runner of ours is there
+	runners bool // a runner is expected to come online
+}
+
+// observe reads everything once. Containers come first and the queue before
+// the running jobs: a job that is picked in between is then seen in one of
+// the two lists, or in both, but never in none.
+func (m *Manager) observe(ctx context.Context) *observation {
+	ctx, cancel := context.WithTimeout(ctx, observeTimeout)
+	defer cancel()
+	seen := &observation{at: time.Now(), scopes: make(map[plan.Scope]*scopeView), containers: make(map[string]plan.Container)}
+	containers, err := m.ports.Engine.List(ctx)
+	seen.engineErr = err
+	for _, c := range containers {
+		seen.containers[c.Runner] = c
+	}
+	var group errgroup.Group
+	var mu sync.Mutex
+	for scope, n := range m.needs() {
+		group.Go(func() error {
+			view := m.view(ctx, scope, n)
+			mu.Lock()
+			defer mu.Unlock()
+			seen.scopes[scope] = view
+			return nil
+		})
+	}
+	group.Wait()
+	return seen
+}
+
+// needs says what has to be read: nothing is asked for that no decision needs.
+func (m *Manager) needs() map[plan.Scope]*need {
+	needs := make(map[plan.Scope]*need)
+	of := func(s plan.Scope) *need {
+		if needs[s] == nil {
+			needs[s] = &need{}
+		}
+		return needs[s]
+	}
+	for _, p := range m.cfg.Spec.Pools {
+		n := of(p.Scope)
+		n.queue = !m.draining
+		n.limit += p.Max
+		n.pools = append(n.pools, p)
+	}
+	for _, r := range m.runners {
+		switch r.rec.Phase {
+		case plan.PhaseExited, plan.PhaseRemoving:
+			continue
+		}
+		n := of(r.rec.Scope)
+		n.running = true
+		n.runners = n.runners || r.rec.Phase == plan.PhaseStarting && !r.rec.Online
+	}
+	return needs
+}
+
+// view reads one scope.
+func (m *Manager) view(ctx context.Context, scope plan.Scope, n *need) *scopeView {
+	v := &scopeView{running: make(map[int64]plan.Job), runners: make(map[int64]plan.ServerRunner)}
+	if n.queue {
+		list, err := m.ports.Forge.QueuedJobs(ctx, scope, max(n.limit, 1), func(j plan.Job) bool {
+			return slices.ContainsFunc(n.pools, func(p plan.Pool) bool { return p.Serves(j) })
+		})
+		if err != nil {
+			v.err = err
+			return v
+		}
+		v.queued, v.total = list.Jobs, max(list.Total, len(list.Jobs))
+	}
+	if n.running {
+		list, err := m.ports.Forge.RunningJobs(ctx, scope)
+		if err == nil && !list.Complete {
+			err = fmt.Errorf("list running jobs of %s: the list changed while it was read", scope)
+		}
+		if err != nil {
+			v.err = err
+		}
+		for _, j := range list.Jobs {
+			v.running[j.RunnerID] = j
+		}
+	}
+	if n.runners && v.err == nil {
+		// An incomplete list serves too: who is on it is there.
+		list, err := m.ports.Forge.Runners(ctx, scope)
+		if err != nil {
+			v.err = err
+		}
+		for _, r := range list.Runners {
+			v.runners[r.ID] = r
+		}
+	}
+	return v
+}
+
+// spec is the configured one with what is true at the moment.
+func (m *Manager) spec(seen *observation) plan.Spec {
+	spec := m.cfg.Spec
+	spec.CanDisable = m.canDisable
+	spec.Pools = slices.Clone(spec.Pools)
+	for i := range spec.Pools {
+		p := &spec.Pools[i]
+		p.Hold, p.Probe = m.holdOf(p.Name, seen.at), m.breakers[p.Name].probing
+		if m.draining {
+			p.Min, p.Idle, p.Max, p.IdleTimeout = 0, 0, 0, 0
+		}
+	}
+	return spec
+}
+
+// holdOf says why a pool may start nothing: its token cannot be used, or its
+// runners fail. A token that has changed since it was refused is tried at
+// once; an unchanged one only at the pace of the breaker.
+func (m *Manager) holdOf(pool string, now time.Time) string {
+	b := m.breakers[pool]
+	err := m.ports.Registrar.Check(m.cfg.Pools[pool].Token)
+	switch {
+	case err == nil && b.token:
+		b.succeed()
+	case err != nil && !b.token:
+		return err.Error()
+	}
+	return b.hold(now)
+}
+
+// snapshot puts the observation into the planner's terms.
+func (m *Manager) snapshot(seen *observation) plan.Snapshot {
+	snap := plan.Snapshot{Now: seen.at, Unknown: make(map[plan.Scope]string)}
+	if seen.engineErr != nil {
+		snap.Hold = seen.engineErr.Error()
+	}
+	known := make(map[int64]bool)
+	running := make(map[int64]bool)
+	for scope, v := range seen.scopes {
+		if v.err != nil {
+			snap.Unknown[scope] = v.err.Error()
+		}
+		for _, j := range v.running {
+			running[j.ID] = true
+		}
+	}
+	for _, v := range seen.scopes {
+		for _, j := range v.queued {
+			// A job can be in the queue of several scopes, and be picked
+			// between two listings.
+			if !known[j.ID] && !running[j.ID] {
+				known[j.ID] = true
+				snap.Jobs = append(snap.Jobs, j)
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(m.runners)) {
+		snap.Runners = append(snap.Runners, m.runners[name].forPlan(seen.at))
+	}
+	return snap
+}
+
+// forPlan is the runner in the planner's terms.
+func (r *runner) forPlan(now time.Time) plan.Runner {
+	p := plan.Runner{
+		Name: r.rec.Name, Pool: r.rec.Pool, Scope: r.rec.Scope, Phase: r.rec.Phase, Ephemeral: r.rec.Ephemeral,
+		Used: r.rec.Used, HasJob: r.job != nil, CreatedAt: r.rec.CreatedAt, Since: r.rec.Since, Note: r.rec.Note,
+	}
+	if r.rec.Phase == plan.PhaseDraining && !r.rec.Disabled {
+		p.Since = now // the wait begins when the server has confirmed it
+	}
+	return p
+}

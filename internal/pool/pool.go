@@ -1,0 +1,282 @@
+// Package pool runs the fleet: it looks at the queue, the containers and the
+// records, lets the planner decide, and carries the plan out.
+//
+// One goroutine owns the records in memory. What takes long runs beside it,
+// on one runner at a time, and comes back as a result. The invariant that it
+// protects: the intent is on disk before its effect, so that whatever the
+// daemon was doing when it died can be finished or undone at the next start.
+package pool
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+
+	"scaler.io/scaler/internal/plan"
+	"scaler.io/scaler/internal/state"
+)
+
+// Deadlines of what the loop does. They bound a whole step; the adapters have
+// their own for each call.
+const (
+	observeTimeout = 30 * time.Second
+	stepTimeout    = 2 * time.Minute // draining, stopping, removing
+	shutdownWait   = 30 * time.Second
+	drainPoll      = time.Second // pace of a draining shutdown
+	// cycleGap is the least time between two cycles: what many containers
+	// report at once makes one cycle.
+	cycleGap = 50 * time.Millisecond
+)
+
+// Options are the settings of one pool that the planner does not need.
+type Options struct {
+	Token        string // name of the registration token
+	Labels       []plan.Label
+	Ephemeral    bool
+	DataDir      string // working directory of the runner in its container
+	RunnerConfig []byte // content of its configuration file
+	// StartTimeout bounds one start, the pull of the image included.
+	StartTimeout time.Duration
+}
+
+// Config is what the daemon is told to do.
+type Config struct {
+	Version        string
+	Instance       string // id under which all that is ours is labelled and named
+	Spec           plan.Spec
+	Pools          map[string]Options
+	PollInterval   time.Duration
+	ParallelStarts int
+	// DrainOnShutdown stops the idle runners at shutdown and waits for the
+	// busy ones, up to ShutdownTimeout; otherwise all are left running.
+	DrainOnShutdown bool
+	ShutdownTimeout time.Duration
+}
+
+// Manager runs the fleet.
+type Manager struct {
+	cfg   Config
+	ports Ports
+	log   *slog.Logger
+
+	// Owned by the goroutine of Run.
+	runners    map[string]*runner
+	breakers   map[string]*breaker
+	conditions *conditions
+	canDisable bool
+	draining   bool
+	cycle      uint64
+	started    time.Time
+
+	starts   chan struct{} // a place for each start that may be under way
+	ends     chan struct{} // likewise for removals
+	results  chan result
+	trigger  chan struct{}
+	previews chan preview
+	stopping chan struct{} // closed when nothing new may begin
+	status   atomic.Pointer[plan.Status]
+	records  atomic.Pointer[map[string]state.Record]
+	ready    func() // called once, after the first cycle
+}
+
+// runner is a record with what only the loop knows of it.
+type runner struct {
+	rec state.Record
+	// op names the step that is under way beside the loop, which alone may
+	// change the record then.
+	op string
+	// job is the in_progress job that names the runner, as of this cycle.
+	job *plan.Job
+	// suspect is set if the container ended without having been told to.
+	suspect bool
+	// retryAt and retries pace a step that fails again and again.
+	retryAt time.Time
+	retries int
+}
+
+// result is what a step gives back to the loop.
+type result struct {
+	op   string
+	rec  state.Record
+	err  error
+	gone bool // nothing is left of the runner
+	// verdict is the failure of a runner that ended by itself, if it was one.
+	verdict error
+	worked  bool // the runner ended after doing its work
+	existed bool // the server still had it
+	// cannotDisable is set if the server has no way to disable a runner.
+	cannotDisable bool
+	took          time.Duration
+}
+
+// New returns a Manager. It does no I/O.
+func New(cfg Config, ports Ports, log *slog.Logger) *Manager {
+	m := &Manager{
+		cfg: cfg, ports: ports, log: log,
+		runners: make(map[string]*runner), breakers: make(map[string]*breaker),
+		conditions: newConditions(log), canDisable: true,
+		starts: make(chan struct{}, max(cfg.ParallelStarts, 1)), ends: make(chan struct{}, max(cfg.ParallelStarts, 1)),
+		results: make(chan result), trigger: make(chan struct{}, 1), previews: make(chan preview), stopping: make(chan struct{}),
+		ready: func() {},
+	}
+	for name := range cfg.Pools {
+		m.breakers[name] = &breaker{}
+	}
+	return m
+}
+
+// OnReady has f called once, when the first cycle is done.
+func (m *Manager) OnReady(f func()) { m.ready = f }
+
+// Trigger asks for a cycle now. Any number of calls before it begins make one.
+func (m *Manager) Trigger() {
+	select {
+	case m.trigger <- struct{}{}:
+	default:
+	}
+}
+
+// Run loads the records and runs cycles until ctx ends, then shuts down as
+// configured. It returns an error only if the records cannot be read.
+func (m *Manager) Run(ctx context.Context) error {
+	if err := m.load(); err != nil {
+		return err
+	}
+	m.started = time.Now()
+	watch, stopWatching := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWatching()
+	watching := make(chan struct{})
+	go func() {
+		defer close(watching)
+		if err := m.ports.Inspector.Watch(watch, func(string) { m.Trigger() }); err != nil && watch.Err() == nil {
+			m.log.Error("watching containers has ended, polling goes on", "err", err)
+		}
+	}()
+	m.turn(ctx)
+	stopWatching()
+	<-watching
+	return nil
+}
+
+// turn is the loop itself. A trigger only moves the timer forward.
+func (m *Manager) turn(ctx context.Context) {
+	m.runCycle(ctx)
+	m.ready()
+	last := time.Now()
+	timer := time.NewTimer(m.pause())
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			m.shutdown(ctx)
+			return
+		case r := <-m.results:
+			m.settle(r)
+		case p := <-m.previews:
+			p.answer <- m.preview(p.ctx)
+		case <-m.trigger:
+			timer.Reset(max(cycleGap-time.Since(last), 0))
+		case <-timer.C:
+			m.runCycle(ctx)
+			last = time.Now()
+			timer.Reset(m.pause())
+		}
+	}
+}
+
+// pause is the poll interval with a tenth of jitter, so that many daemons of
+// one server do not ask in step.
+func (m *Manager) pause() time.Duration {
+	tenth := int64(m.cfg.PollInterval / 10)
+	if tenth <= 0 {
+		return m.cfg.PollInterval
+	}
+	return m.cfg.PollInterval + time.Duration(rand.Int64N(2*tenth)-tenth)
+}
+
+// runCycle is observe, plan, apply.
+func (m *Manager) runCycle(ctx context.Context) {
+	m.cycle++
+	seen := m.observe(ctx)
+	if ctx.Err() != nil && !m.draining {
+		return // what was cut short proves nothing
+	}
+	m.adopt(ctx, seen)
+	m.assess(seen)
+	spec, snap := m.spec(seen), m.snapshot(seen)
+	p := plan.Compute(spec, snap)
+	m.publish(spec, seen, p)
+	m.apply(ctx, p)
+}
+
+// load reads the records of the last run.
+func (m *Manager) load() error {
+	all, err := m.ports.Store.Records()
+	if err != nil {
+		return err
+	}
+	for _, rec := range all {
+		m.runners[rec.Name] = &runner{rec: rec}
+	}
+	if len(all) > 0 {
+		m.log.Info("runners of an earlier run found in the state", "count", len(all))
+	}
+	return nil
+}
+
+// shutdown ends the loop: it waits, for a bounded time, for what was begun.
+func (m *Manager) shutdown(ctx context.Context) {
+	ctx = context.WithoutCancel(ctx)
+	close(m.stopping)
+	if m.cfg.DrainOnShutdown {
+		m.drain(ctx)
+	}
+	deadline := time.NewTimer(shutdownWait)
+	defer deadline.Stop()
+	for m.busyWithSteps() > 0 {
+		select {
+		case r := <-m.results:
+			m.settle(r)
+		case <-deadline.C:
+			m.log.Warn("leaving steps unfinished, the next start takes them up", "count", m.busyWithSteps())
+			return
+		}
+	}
+	m.log.Info("stopped", "runners_left", len(m.runners))
+}
+
+// drain runs cycles that start nothing and stop what is free, until no runner
+// is left or the time is up.
+func (m *Manager) drain(ctx context.Context) {
+	m.draining = true
+	m.log.Info("draining: idle runners stop, busy ones finish their jobs", "runners", len(m.runners), "at_most", m.cfg.ShutdownTimeout.String())
+	deadline := time.NewTimer(m.cfg.ShutdownTimeout)
+	defer deadline.Stop()
+	tick := time.NewTicker(drainPoll)
+	defer tick.Stop()
+	for m.runCycle(ctx); len(m.runners) > 0; {
+		select {
+		case <-deadline.C:
+			m.log.Warn("drain is out of time, runners are left to the next start", "runners", len(m.runners))
+			return
+		case r := <-m.results:
+			m.settle(r)
+			continue
+		case <-m.trigger:
+		case <-tick.C:
+		}
+		m.runCycle(ctx)
+	}
+}
+
+func (m *Manager) busyWithSteps() int {
+	n := 0
+	for _, r := range m.runners {
+		if r.op != "" {
+			n++
+		}
+	}
+	return n
+}

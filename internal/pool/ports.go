@@ -1,0 +1,72 @@
+package pool
+
+import (
+	"context"
+
+	"scaler.io/scaler/internal/plan"
+	"scaler.io/scaler/internal/state"
+)
+
+// Engine makes and ends containers. Every method leaves alone what does not
+// carry our instance id, and takes a state that is already reached for
+// success.
+type Engine interface {
+	// Create makes the image of the pool available, then a container for the
+	// runner, which is not started.
+	Create(ctx context.Context, pool, runner string) (containerID string, err error)
+	// Start puts the files into a created container and starts it.
+	Start(ctx context.Context, containerID string, files []plan.File) error
+	// Signal sends a signal and does not wait for its effect.
+	Signal(ctx context.Context, containerID, signal string) error
+	// Remove removes a container with its anonymous volumes; a running one
+	// only with force.
+	Remove(ctx context.Context, containerID string, force bool) error
+	// List returns all containers of ours, in whatever state.
+	List(ctx context.Context) ([]plan.Container, error)
+}
+
+// Inspector looks into containers.
+type Inspector interface {
+	Inspect(ctx context.Context, containerID string) (plan.Container, error)
+	Logs(ctx context.Context, containerID string, lines int) ([]string, error)
+	ReadFile(ctx context.Context, containerID, path string) ([]byte, error)
+	// Watch calls notify at each event of a container of ours, and once after
+	// each (re)connection. It returns when ctx ends.
+	Watch(ctx context.Context, notify func(runner string)) error
+}
+
+// Forge is the server as far as the whole fleet is concerned.
+type Forge interface {
+	// QueuedJobs reads queued jobs page by page until it has limit jobs for
+	// which counts is true.
+	QueuedJobs(ctx context.Context, scope plan.Scope, limit int, counts func(plan.Job) bool) (plan.JobList, error)
+	RunningJobs(ctx context.Context, scope plan.Scope) (plan.JobList, error)
+	Runners(ctx context.Context, scope plan.Scope) (plan.RunnerList, error)
+	SetRunnerDisabled(ctx context.Context, scope plan.Scope, id int64, disabled bool) error
+}
+
+// Registrar is the server as far as one runner is concerned.
+type Registrar interface {
+	// Check says, without asking the server, why a registration token cannot
+	// be used.
+	Check(token string) error
+	Register(ctx context.Context, token string, reg plan.Registration) (plan.Identity, error)
+	Deregister(ctx context.Context, scope plan.Scope, id plan.Identity) (existed bool, err error)
+	Forget(ctx context.Context, scope plan.Scope, name string) (deleted int, err error)
+}
+
+// Store keeps records durably.
+type Store interface {
+	Put(state.Record) error
+	Delete(name string) error
+	Records() ([]state.Record, error)
+}
+
+// Ports are the ways out of the loop.
+type Ports struct {
+	Engine    Engine
+	Inspector Inspector
+	Forge     Forge
+	Registrar Registrar
+	Store     Store
+}

@@ -1,0 +1,273 @@
+package pool
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"scaler.io/scaler/internal/enginetest"
+	"scaler.io/scaler/internal/gitea"
+	"scaler.io/scaler/internal/giteatest"
+	demorunner "scaler.io/scaler/internal/giteatest/runner"
+	"scaler.io/scaler/internal/plan"
+	"scaler.io/scaler/internal/register"
+	"scaler.io/scaler/internal/state"
+)
+
+const (
+	registrationToken = "registration-token-0123456789abcdef"
+	apiToken          = "api-token-0123456789abcdef0123456789"
+)
+
+var instanceScope = plan.Scope{Kind: plan.ScopeInstance}
+
+// rig is a whole daemon in virtual time: the real client, registrar and
+// store, against the in-memory Gitea and the in-memory engine, in whose
+// containers the small runner speaks the real protocol.
+type rig struct {
+	t      *testing.T
+	gitea  *giteatest.Server
+	engine *enginetest.Engine
+	store  *state.Store
+	dir    string
+	log    *lockedBuffer
+	config Config
+	token  plan.Secret // what the token file has
+
+	m    *Manager
+	stop func() // ends the daemon and waits for it
+}
+
+// lockedBuffer is a log that can be read while it is written.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+func (l *lockedBuffer) count(s string) int { return strings.Count(l.String(), s) }
+
+// newRig makes a rig with one pool, "linux", that changes may alter. Call it
+// in a synctest bubble.
+func newRig(t *testing.T, serverOpts giteatest.Options, change ...func(*Config)) *rig {
+	t.Helper()
+	serverOpts.RegistrationToken, serverOpts.APIToken = registrationToken, apiToken
+	r := &rig{t: t, gitea: giteatest.New(serverOpts), dir: t.TempDir(), log: &lockedBuffer{}, token: registrationToken}
+	r.engine = enginetest.New(r.process)
+	r.engine.CreateTime, r.engine.StartTime = 70*time.Millisecond, 170*time.Millisecond
+	r.config = Config{
+		Version: "test",
+		Spec: plan.Spec{DrainSettle: 10 * time.Second, Pools: []plan.Pool{{
+			Name: "linux", Scope: instanceScope, Labels: []string{"linux"}, Max: 10,
+			IdleTimeout: 5 * time.Minute, BootTimeout: 2 * time.Minute, ShutdownTimeout: time.Hour,
+		}}},
+		Pools: map[string]Options{"linux": {
+			Token: "instance", Labels: []plan.Label{{Name: "linux", Schema: "host"}}, Ephemeral: true, DataDir: "/data", RunnerConfig: []byte("runner: {}\n"),
+		}},
+		PollInterval: time.Second, ParallelStarts: 4, ShutdownTimeout: 10 * time.Minute,
+	}
+	for _, c := range change {
+		c(&r.config)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("log of the daemon:\n%s", r.log)
+		}
+	})
+	return r
+}
+
+// process runs the small runner with the files of a container.
+func (r *rig) process(ctx context.Context, term <-chan struct{}, files map[string][]byte) int {
+	dir, err := os.MkdirTemp(r.dir, "container")
+	if err != nil {
+		return 99
+	}
+	for name, data := range files {
+		if err := os.WriteFile(filepath.Join(dir, filepath.Base(name)), data, 0o600); err != nil {
+			return 99
+		}
+	}
+	stop, cancel := context.WithCancel(context.Background())
+	code := make(chan int, 1)
+	go func() {
+		defer cancel()
+		code <- demorunner.Run(stop, demorunner.Options{
+			Dir: dir, Logger: slog.New(slog.DiscardHandler), Client: &http.Client{Transport: mortal{r.gitea.Client().Transport, ctx}},
+		})
+	}()
+	select {
+	case <-term:
+		cancel()
+	case c := <-code:
+		return c
+	case <-ctx.Done():
+		cancel()
+		return 137
+	}
+	select {
+	case c := <-code:
+		return c
+	case <-ctx.Done():
+		return 137
+	}
+}
+
+// mortal is a transport that is dead once its process has been killed.
+type mortal struct {
+	http.RoundTripper
+	life context.Context
+}
+
+func (m mortal) RoundTrip(req *http.Request) (*http.Response, error) {
+	if m.life.Err() != nil {
+		return nil, errors.New("the process was killed")
+	}
+	return m.RoundTripper.RoundTrip(req)
+}
+
+// run starts the daemon. Several runs in turn are restarts on the same state.
+func (r *rig) run(change ...func(*Ports)) {
+	r.t.Helper()
+	store, err := state.Open(filepath.Join(r.dir, "state"))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.store = store
+	log := slog.New(slog.NewTextHandler(io.MultiWriter(r.log), &slog.HandlerOptions{Level: slog.LevelInfo}))
+	client, err := gitea.New(gitea.Options{
+		URL: giteatest.BaseURL, Token: func() (plan.Secret, error) { return apiToken, nil },
+		Transport: r.gitea.Client().Transport, Logger: slog.New(slog.DiscardHandler),
+		RetryWaitMin: 100 * time.Millisecond, RetryWaitMax: time.Second,
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	registrar := register.New(client, client, []register.Token{{Name: "instance", Scope: instanceScope, Read: func() (plan.Secret, error) {
+		if r.token == "" {
+			return "", errors.New("open token file: no such file or directory")
+		}
+		return r.token, nil
+	}}})
+	r.config.Instance = store.Instance()
+	ports := Ports{Engine: r.engine, Inspector: r.engine, Forge: client, Registrar: registrar, Store: store}
+	for _, c := range change {
+		c(&ports)
+	}
+	r.m = New(r.config, ports, log)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- r.m.Run(ctx) }()
+	r.stop = func() {
+		cancel()
+		if err := <-done; err != nil {
+			r.t.Errorf("Run: %v", err)
+		}
+		store.Close()
+	}
+}
+
+// after lets virtual time pass.
+func (r *rig) after(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+// queue adds jobs for the pool.
+func (r *rig) queue(n int, d time.Duration) []int64 {
+	return r.gitea.AddJobs(giteatest.JobSpec{Count: n, Labels: []string{"linux"}, Duration: d})
+}
+
+// only returns the phase of the one runner that the daemon has.
+func (r *rig) only() plan.RunnerStatus {
+	r.t.Helper()
+	runners := r.m.Status().Runners
+	if len(runners) != 1 {
+		r.t.Fatalf("the daemon has %d runners, want 1: %+v", len(runners), runners)
+	}
+	return runners[0]
+}
+
+// problem returns the message of an open problem, empty if there is none.
+func (r *rig) problem(subject string) string {
+	for _, p := range r.m.Status().Problems {
+		if p.Subject == subject {
+			return p.Message
+		}
+	}
+	return ""
+}
+
+// wantJobs checks how many jobs are in each state.
+func (r *rig) wantJobs(status string, n int) {
+	r.t.Helper()
+	if got := r.gitea.State().Jobs; got[status] != n {
+		r.t.Errorf("jobs by status = %v, want %d %s", got, n, status)
+	}
+}
+
+// wantNothingLeft checks that no runner is left in Gitea, no container on the
+// engine and no record in the state, and that none of ours was leaked before.
+func (r *rig) wantNothingLeft() {
+	r.t.Helper()
+	s := r.gitea.State()
+	if len(s.Runners) > 0 {
+		r.t.Errorf("left in Gitea: %+v", s.Runners)
+	}
+	containers, err := r.engine.List(context.Background())
+	if err != nil || len(containers) > 0 {
+		r.t.Errorf("left on the engine: %v, %v", containers, err)
+	}
+	store, err := state.OpenReadOnly(filepath.Join(r.dir, "state"))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer store.Close()
+	records, err := store.Records()
+	if err != nil || len(records) > 0 {
+		r.t.Errorf("left in the state: %v, %v", records, err)
+	}
+	if shown := r.log.String(); strings.Contains(shown, registrationToken) || strings.Contains(shown, apiToken) {
+		r.t.Error("a token is in the log")
+	}
+}
+
+// killAll ends what a test leaves running, and lets the killed runners find
+// that out.
+func (r *rig) killAll() {
+	r.engine.KillAll()
+	time.Sleep(3 * time.Hour)
+}
+
+// sole changes the one pool of a configuration.
+func sole(change func(*plan.Pool)) func(*Config) {
+	return func(c *Config) { change(&c.Spec.Pools[0]) }
+}
+
+func persistent(c *Config) {
+	for name, o := range c.Pools {
+		o.Ephemeral = false
+		c.Pools[name] = o
+	}
+}

@@ -1,0 +1,125 @@
+package pool
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"scaler.io/scaler/internal/plan"
+	"scaler.io/scaler/internal/register"
+	"scaler.io/scaler/internal/state"
+)
+
+// publish makes what the cycle saw and decided visible to Status and
+// DotRunner, which other goroutines call.
+func (m *Manager) publish(spec plan.Spec, seen *observation, p plan.Plan) {
+	for _, q := range spec.Pools {
+		cause, message := m.troubleOf(q)
+		m.conditions.setCause("pool "+q.Name, cause, message, seen.at)
+	}
+	s := plan.NewStatus(spec, p)
+	s.Version, s.Instance, s.StartedAt = m.cfg.Version, m.cfg.Instance, m.started
+	s.Cycle, s.CycleAt, s.Shutdown = m.cycle, seen.at, m.draining
+	s.Problems = m.conditions.list()
+	s.QueueSize = len(p.Decisions)
+	for _, v := range seen.scopes {
+		s.QueueSize = max(s.QueueSize, v.total)
+	}
+	records := make(map[string]state.Record, len(m.runners))
+	for _, name := range slices.Sorted(maps.Keys(m.runners)) {
+		records[name] = m.runners[name].rec
+		s.Runners = append(s.Runners, m.runners[name].rec.Status())
+	}
+	m.records.Store(&records)
+	m.status.Store(&s)
+}
+
+// troubleOf says what is wrong with a pool itself; that the engine or the
+// server cannot be reached is a problem of its own.
+func (m *Manager) troubleOf(p plan.Pool) (cause, message string) {
+	if b := m.breakers[p.Name]; b.probing {
+		return b.cause, b.message
+	}
+	return p.Hold, p.Hold
+}
+
+// Status returns what the last cycle saw and decided. It holds no secret.
+func (m *Manager) Status() plan.Status {
+	if s := m.status.Load(); s != nil {
+		return *s
+	}
+	s := plan.NewStatus(plan.Spec{}, plan.Plan{})
+	s.Version, s.Instance = m.cfg.Version, m.cfg.Instance
+	s.Problems = append(s.Problems, plan.Problem{Subject: "scaler", Since: time.Now(), Message: "the first cycle is not done yet"})
+	return s
+}
+
+// DotRunner returns the .runner file of a runner. It holds the runner's own
+// token. The error wraps plan.ErrNotFound if there is no such runner, or it is
+// not registered yet.
+func (m *Manager) DotRunner(name string) ([]byte, error) {
+	records := m.records.Load()
+	if records == nil {
+		return nil, fmt.Errorf("runner %s: %w: the first cycle is not done yet", name, plan.ErrNotFound)
+	}
+	rec, found := (*records)[name]
+	switch {
+	case !found:
+		return nil, fmt.Errorf("runner %s: %w", name, plan.ErrNotFound)
+	case rec.Identity == nil:
+		return nil, fmt.Errorf("runner %s: %w: it is not registered yet", name, plan.ErrNotFound)
+	}
+	return register.DotRunner(*rec.Identity)
+}
+
+// preview is a request for a plan that is not carried out.
+type preview struct {
+	ctx    context.Context
+	answer chan plan.Plan
+}
+
+// Preview returns what a cycle would do now, and changes nothing.
+func (m *Manager) Preview(ctx context.Context) (plan.Plan, error) {
+	p := preview{ctx: ctx, answer: make(chan plan.Plan, 1)}
+	select {
+	case m.previews <- p:
+	case <-ctx.Done():
+		return plan.Plan{}, fmt.Errorf("preview: %w", context.Cause(ctx))
+	}
+	select {
+	case answer := <-p.answer:
+		return answer, nil
+	case <-ctx.Done():
+		return plan.Plan{}, fmt.Errorf("preview: %w", context.Cause(ctx))
+	}
+}
+
+// PreviewOnce is Preview for a Manager that does not run: it reads the records
+// and looks at the world once.
+func (m *Manager) PreviewOnce(ctx context.Context) (plan.Plan, error) {
+	if err := m.load(); err != nil {
+		return plan.Plan{}, err
+	}
+	return m.preview(ctx), nil
+}
+
+// preview is a cycle on copies: it neither stores nor does anything.
+func (m *Manager) preview(ctx context.Context) plan.Plan {
+	seen := m.observe(ctx)
+	saved := m.runners
+	defer func() { m.runners = saved }()
+	m.runners = make(map[string]*runner, len(saved))
+	for name, r := range saved {
+		copied := *r
+		m.runners[name] = &copied
+	}
+	for _, r := range m.runners {
+		r.findJob(seen.scopes[r.rec.Scope])
+		if r.op == "" {
+			m.look(r, seen)
+		}
+	}
+	return plan.Compute(m.spec(seen), m.snapshot(seen))
+}

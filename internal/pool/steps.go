@@ -1,0 +1,178 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"time"
+
+	"scaler.io/scaler/internal/plan"
+	"scaler.io/scaler/internal/register"
+	"scaler.io/scaler/internal/state"
+)
+
+// runnerConfigName is the runner's configuration file in its data directory;
+// the engine names it to the container in CONFIG_FILE.
+const runnerConfigName = "config.yaml"
+
+// step is what one step works on: a copy of the record, and what the loop
+// knows beside it.
+type step struct {
+	rec     state.Record
+	suspect bool // the container ended without having been told to
+	careful bool // the pool's runners have failed
+}
+
+// start makes a registered runner in a running container. If any of it fails,
+// what was made is left to remove, which finds it by the record.
+func (m *Manager) start(ctx context.Context, s step) result {
+	select {
+	case <-m.stopping: // it has waited for its place until the shutdown
+		return result{rec: s.rec, gone: true}
+	case m.starts <- struct{}{}:
+		defer func() { <-m.starts }()
+	}
+	if err := m.ports.Store.Put(s.rec); err != nil {
+		return result{rec: s.rec, err: err, gone: true} // nothing has been made yet
+	}
+	rec, err := m.make(ctx, s)
+	if err == nil {
+		err = m.launch(ctx, rec)
+	}
+	if err != nil {
+		rec.Enter(plan.PhaseExited, err.Error(), time.Now())
+		err = errors.Join(err, m.ports.Store.Put(rec))
+	}
+	return result{rec: rec, err: err}
+}
+
+// make registers the runner and creates its container. Neither needs the
+// other, so they run side by side. Only after failures the container comes
+// first: an image that cannot be had must then cost no registration.
+func (m *Manager) make(ctx context.Context, s step) (state.Record, error) {
+	rec := s.rec
+	var containerID string
+	created := make(chan error, 1)
+	go func() {
+		var err error
+		containerID, err = m.ports.Engine.Create(ctx, rec.Pool, rec.Name)
+		created <- err
+	}()
+	if s.careful {
+		err := <-created
+		if err != nil {
+			rec.Unregistered = true
+			return rec, err
+		}
+		created <- nil
+	}
+	id, err := m.ports.Registrar.Register(ctx, rec.Token, plan.Registration{
+		Name: rec.Name, Labels: m.cfg.Pools[rec.Pool].Labels, Ephemeral: rec.Ephemeral, Version: m.cfg.Version,
+	})
+	switch {
+	case err == nil:
+		rec.Identity = &id
+		err = m.ports.Store.Put(rec)
+	case errors.Is(err, plan.ErrTokenRejected):
+		rec.Unregistered = true
+	}
+	createErr := <-created
+	rec.ContainerID = containerID
+	return rec, errors.Join(err, createErr)
+}
+
+// launch puts the runner's files into its container and starts it.
+func (m *Manager) launch(ctx context.Context, rec state.Record) error {
+	opts := m.cfg.Pools[rec.Pool]
+	dotRunner, err := register.DotRunner(*rec.Identity)
+	if err != nil {
+		return err
+	}
+	if err := m.ports.Store.Put(rec); err != nil {
+		return err
+	}
+	return m.ports.Engine.Start(ctx, rec.ContainerID, []plan.File{
+		{Path: path.Join(opts.DataDir, register.DotRunnerName), Mode: 0o600, Data: dotRunner},
+		{Path: path.Join(opts.DataDir, runnerConfigName), Mode: 0o644, Data: opts.RunnerConfig},
+	})
+}
+
+// disable has the server give the runner no more jobs.
+func (m *Manager) disable(ctx context.Context, s step) result {
+	rec := s.rec
+	rec.Enter(plan.PhaseDraining, rec.Note, time.Now())
+	if err := m.ports.Store.Put(rec); err != nil {
+		return result{rec: s.rec, err: err}
+	}
+	var err error
+	if rec.Identity != nil {
+		err = m.ports.Forge.SetRunnerDisabled(ctx, rec.Scope, rec.Identity.ID, true)
+	}
+	switch {
+	case errors.Is(err, plan.ErrUnsupported):
+		res := m.stop(ctx, step{rec: rec})
+		res.cannotDisable = true
+		return res
+	case err != nil && !errors.Is(err, plan.ErrNotFound): // one that is gone gets no job either
+		return result{rec: rec, err: fmt.Errorf("disable runner: %w", err)}
+	}
+	rec.Disabled, rec.Since = true, time.Now()
+	return result{rec: rec, err: m.ports.Store.Put(rec)}
+}
+
+// stop tells the runner to stop. If a job has come to it after all, it
+// finishes that first: its shutdown_timeout says how long it may take.
+func (m *Manager) stop(ctx context.Context, s step) result {
+	rec := s.rec
+	rec.Enter(plan.PhaseStopping, rec.Note, time.Now())
+	if err := m.ports.Store.Put(rec); err != nil {
+		return result{rec: s.rec, err: err}
+	}
+	if err := m.ports.Engine.Signal(ctx, rec.ContainerID, "SIGTERM"); err != nil {
+		return result{rec: rec, err: err}
+	}
+	rec.Signalled = true
+	return result{rec: rec, err: m.ports.Store.Put(rec)}
+}
+
+// remove deregisters a runner whose container has ended, removes the
+// container, and forgets the record last, so that it can be done again from
+// the beginning.
+func (m *Manager) remove(ctx context.Context, s step) result {
+	m.ends <- struct{}{}
+	defer func() { <-m.ends }()
+	rec := s.rec
+	end := m.inquire(ctx, s)
+	rec.Enter(plan.PhaseRemoving, end.note, time.Now())
+	if err := m.ports.Store.Put(rec); err != nil {
+		return result{rec: s.rec, err: err}
+	}
+	existed, err := m.deregister(ctx, rec)
+	if err != nil {
+		return result{rec: rec, err: err}
+	}
+	if rec.ContainerID != "" {
+		if err := m.ports.Engine.Remove(ctx, rec.ContainerID, false); err != nil {
+			return result{rec: rec, err: err}
+		}
+	}
+	if err := m.ports.Store.Delete(rec.Name); err != nil {
+		return result{rec: rec, err: err}
+	}
+	worked, verdict := end.judge(rec, existed)
+	return result{rec: rec, gone: true, worked: worked, verdict: verdict, existed: existed}
+}
+
+// deregister deletes the runner at the server. Without an identity the
+// registration may still have happened, with its answer lost.
+func (m *Manager) deregister(ctx context.Context, rec state.Record) (existed bool, err error) {
+	switch {
+	case rec.Identity != nil:
+		return m.ports.Registrar.Deregister(ctx, rec.Scope, *rec.Identity)
+	case rec.Unregistered:
+		return false, nil
+	}
+	n, err := m.ports.Registrar.Forget(ctx, rec.Scope, rec.Name)
+	return n > 0, err
+}

@@ -1,0 +1,139 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"scaler.io/scaler/internal/plan"
+	"scaler.io/scaler/internal/state"
+)
+
+// How much of a failed runner's log goes into the reason.
+const (
+	lastLogLines = 5
+	lastLogBytes = 600
+)
+
+// ending is what a container that has ended tells.
+type ending struct {
+	suspect bool
+	code    int
+	known   bool // the code is
+	log     string
+	note    string
+}
+
+// inquire asks a container how it ended, and for its last log lines if it
+// ended by itself or never came online. What it cannot learn it leaves out:
+// the runner goes in any case.
+func (m *Manager) inquire(ctx context.Context, s step) ending {
+	e := ending{suspect: s.suspect, note: s.rec.Note}
+	if s.rec.ContainerID == "" || s.rec.Phase == plan.PhaseRemoving {
+		return e
+	}
+	c, err := m.ports.Inspector.Inspect(ctx, s.rec.ContainerID)
+	if err != nil || c.State != plan.ContainerExited {
+		return e
+	}
+	e.code, e.known = c.ExitCode, true
+	e.note = fmt.Sprintf("exited with code %d", e.code)
+	if s.rec.Signalled {
+		e.note += " after it was told to stop"
+	}
+	if s.rec.Online && e.code == 0 {
+		return e
+	}
+	lines, err := m.ports.Inspector.Logs(ctx, s.rec.ContainerID, lastLogLines)
+	if err == nil {
+		e.log = strings.Join(lines, " | ")
+		if len(e.log) > lastLogBytes {
+			e.log = "…" + strings.ToValidUTF8(e.log[len(e.log)-lastLogBytes:], "")
+		}
+	}
+	return e
+}
+
+// judge says whether the runner did its work, or how it failed. An ephemeral
+// runner that no list showed with a job may have had a short one: then the
+// server has deleted it itself, and its exit code is 0.
+func (e ending) judge(rec state.Record, existed bool) (worked bool, verdict error) {
+	switch {
+	case rec.Ephemeral && rec.Used:
+		return true, nil
+	case rec.Signalled && !rec.Online:
+		return false, e.failure("never came online")
+	case !e.suspect || !e.known:
+		return false, nil
+	case rec.Ephemeral && e.code == 0 && rec.Identity != nil && (!existed || !rec.Identity.Ephemeral):
+		return true, nil
+	case rec.Ephemeral:
+		return false, e.failure("ended without having had a job")
+	}
+	return false, e.failure("ended without having been told to")
+}
+
+func (e ending) failure(what string) error {
+	if e.known {
+		what += fmt.Sprintf(", exit code %d", e.code)
+	}
+	if e.log != "" {
+		what += ", last log lines: " + e.log
+	}
+	return errors.New("its runner " + what)
+}
+
+// judge tells the pool's breaker how a step ended.
+func (m *Manager) judge(res result) {
+	b := m.breakers[res.rec.Pool]
+	if b == nil {
+		return
+	}
+	switch {
+	case res.op == opStart && res.err != nil:
+		b.fail(time.Now(), res.rec.Name, res.err)
+	case res.verdict != nil:
+		b.fail(time.Now(), res.rec.Name, res.verdict)
+	case res.worked && !b.token: // that a runner has worked makes no token valid
+		b.succeed()
+	}
+}
+
+// report logs what a step has changed.
+func (m *Manager) report(res result, log *slog.Logger) {
+	switch res.op {
+	case opStart:
+		if res.gone {
+			return
+		}
+		log.Info("runner started", "reason", res.rec.Reason, "took", res.took.Round(time.Millisecond).String())
+	case opDrain:
+		if !res.cannotDisable {
+			log.Info("runner disabled", "reason", res.rec.Note)
+			return
+		}
+		if m.canDisable {
+			m.canDisable = false
+			log.Info("the server cannot disable runners: they are told to stop without it, and finish a job that comes meanwhile")
+		}
+		log.Info("runner told to stop", "reason", res.rec.Note)
+	case opStop:
+		log.Info("runner told to stop", "reason", res.rec.Note)
+	case opKill:
+		log.Warn("runner killed", "reason", res.rec.Note)
+	case opRemove:
+		if res.rec.Identity == nil && !res.existed {
+			log.Debug("runner cleared away that was never made whole", "note", res.rec.Note)
+			return
+		}
+		how := "the server had deleted it"
+		if res.existed {
+			how = "deregistered"
+		}
+		log.Info("runner removed", "note", res.rec.Note, "server", how, "job", res.rec.Job,
+			"lived", time.Since(res.rec.CreatedAt).Round(time.Millisecond).String())
+	}
+}

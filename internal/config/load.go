@@ -30,25 +30,56 @@ func Load(path string) (*Config, error) {
 // and variables that hold its secrets. The path stands in the messages, and
 // relative paths in the file start at its directory. The error is Problems.
 func Parse(path string, data []byte) (*Config, error) {
+	c, d, err := decode(path, data)
+	if err != nil {
+		return nil, err
+	}
+	validate(d, c)
+	if len(d.problems) > 0 {
+		return nil, d.problems.sorted()
+	}
+	return c, nil
+}
+
+// Places are where a running daemon is found.
+type Places struct {
+	ControlSocket string
+	StateDir      string
+}
+
+// FindPlaces reads from a file where its daemon is, whatever else is wrong
+// with it: a file that was broken since the daemon's start, or whose secrets
+// only the service can read, must keep nobody from looking at the daemon.
+func FindPlaces(path string) (Places, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return Places{}, fmt.Errorf("read configuration: %w", err)
+	}
+	c, _, err := decode(path, data)
+	if err != nil {
+		return Places{}, err
+	}
+	return Places{ControlSocket: c.ControlSocket, StateDir: c.StateDir}, nil
+}
+
+// decode reads the values of a file. The problems are the decoder's; the error
+// is for a file that is not YAML, of which nothing can be read.
+func decode(path string, data []byte) (*Config, *decoder, error) {
 	dir, err := filepath.Abs(filepath.Dir(path))
 	if err != nil {
-		return nil, fmt.Errorf("find directory of configuration: %w", err)
+		return nil, nil, fmt.Errorf("find directory of configuration: %w", err)
 	}
 	root, problem := parseYAML(data)
 	if problem != nil {
 		problem.File = path
-		return nil, Problems{*problem}
+		return nil, nil, Problems{*problem}
 	}
 	d := newDecoder(path, dir)
 	d.lines[""] = root.Line
 	c := new(Config)
 	d.mapping(root, reflect.ValueOf(c).Elem(), key{typ: reflect.TypeFor[Config]()}, "")
 	complete(c)
-	validate(d, c)
-	if len(d.problems) > 0 {
-		return nil, d.problems.sorted()
-	}
-	return c, nil
+	return c, d, nil
 }
 
 // parseYAML returns the mapping that the file consists of.

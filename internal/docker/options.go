@@ -170,8 +170,8 @@ func (o Options) containerConfig(id identity) (*container.Config, *container.Hos
 	}
 	config := &container.Config{
 		Image:      o.Image,
-		Entrypoint: slices.Clone(o.Entrypoint),
-		Cmd:        slices.Clone(o.Command),
+		Entrypoint: orImage(o.Entrypoint),
+		Cmd:        orImage(o.Command),
 		Env:        o.environment(),
 		User:       o.User,
 		Labels:     o.labels(id),
@@ -264,4 +264,13 @@ func (o Options) resources() (container.Resources, error) {
 	gpus, err := parseGPUs(o.GPUs)
 	r.DeviceRequests, errs[2] = append(r.DeviceRequests, gpus...), err
 	return r, errors.Join(errs[:]...)
+}
+
+// orImage leaves an empty list to the image: the engine takes one that is not
+// nil for the wish to have none.
+func orImage(list []string) []string {
+	if len(list) == 0 {
+		return nil
+	}
+	return slices.Clone(list)
 }

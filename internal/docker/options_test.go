@@ -39,6 +39,10 @@ func TestContainerConfig(t *testing.T) {
 			config: func(c *container.Config) { c.Labels["a"] = "b" },
 		},
 		{
+			name: "an empty entrypoint or command is the image's own",
+			in:   Options{Entrypoint: []string{}, Command: []string{}},
+		},
+		{
 			name: "command and user",
 			in:   Options{Entrypoint: []string{"/e"}, Command: []string{"c", "d"}, User: "1000:1000"},
 			config: func(c *container.Config) {

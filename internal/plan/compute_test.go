@@ -29,7 +29,7 @@ func job(id int64, labels ...string) Job {
 
 func runner(name string, phase Phase, age time.Duration, mutate ...func(*Runner)) Runner {
 	r := Runner{Name: name, Pool: "linux", Scope: instance, Phase: phase, Ephemeral: true,
-		CreatedAt: now.Add(-age), Since: now.Add(-age)}
+		CreatedAt: now.Add(-age), StartedAt: now.Add(-age), Since: now.Add(-age)}
 	for _, m := range mutate {
 		m(&r)
 	}
@@ -196,9 +196,14 @@ func TestComputeActions(t *testing.T) {
 			spec: Spec{CanDisable: true, Pools: []Pool{linux()}},
 			snap: Snapshot{Jobs: []Job{job(1)}, Runners: []Runner{runner("a", PhaseStarting, 2*time.Minute)}},
 			want: []string{
-				"drain linux a: not online 2m0s after its creation (boot_timeout 2m0s)",
+				"drain linux a: not online 2m0s after its start (boot_timeout 2m0s)",
 				"start linux: job 1 of a/app waits and no runner of the pool is free",
 			},
+		},
+		{
+			name: "a runner whose image is still being pulled is waited for",
+			spec: Spec{CanDisable: true, Pools: []Pool{linux()}},
+			snap: Snapshot{Jobs: []Job{job(1)}, Runners: []Runner{runner("a", PhaseStarting, time.Hour, func(r *Runner) { r.StartedAt = time.Time{} })}},
 		},
 		{
 			name: "idle runners above a lowered max go at once",

@@ -40,9 +40,9 @@ func (c *computation) step(r Runner) {
 			c.act(ActionKill, r, fmt.Sprintf("told to stop %s ago, has no job and still runs", short(age)))
 		}
 	case PhaseStarting:
-		if boot := c.snap.Now.Sub(r.CreatedAt); p != nil && p.BootTimeout > 0 && boot >= p.BootTimeout {
+		if boot := c.snap.Now.Sub(r.StartedAt); p != nil && p.BootTimeout > 0 && !r.StartedAt.IsZero() && boot >= p.BootTimeout {
 			c.lose(p, r)
-			c.takeOut(r, fmt.Sprintf("not online %s after its creation (boot_timeout %s)", short(boot), short(p.BootTimeout)))
+			c.takeOut(r, fmt.Sprintf("not online %s after its start (boot_timeout %s)", short(boot), short(p.BootTimeout)))
 		} else if p == nil {
 			c.takeOut(r, "its pool is no longer configured")
 		}

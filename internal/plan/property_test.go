@@ -55,6 +55,9 @@ func world(r *rand.Rand) (Spec, Snapshot) {
 		age := time.Duration(r.IntN(300)) * time.Second
 		x := Runner{Name: fmt.Sprintf("r%d", i), Pool: fmt.Sprintf("p%d", r.IntN(4)), Scope: instance, Phase: somePhases[r.IntN(len(somePhases))],
 			Ephemeral: r.IntN(2) == 0, CreatedAt: now.Add(-age), Since: now.Add(-age)}
+		if r.IntN(2) == 0 {
+			x.StartedAt = x.CreatedAt
+		}
 		if k := slices.IndexFunc(spec.Pools, func(p Pool) bool { return p.Name == x.Pool }); k >= 0 {
 			x.Scope = spec.Pools[k].Scope
 		}

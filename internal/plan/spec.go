@@ -28,8 +28,8 @@ type Pool struct {
 	Max    int      // runners at most, in whatever phase
 	// IdleTimeout is how long a surplus runner stays idle before it goes.
 	IdleTimeout time.Duration
-	// BootTimeout is how long a runner may take from its creation until it
-	// is online.
+	// BootTimeout is how long a runner may take from the start of its
+	// container until it is online.
 	BootTimeout time.Duration
 	// ShutdownTimeout is how long a runner may take to finish its job after
 	// it was told to stop.
@@ -69,6 +69,7 @@ type Runner struct {
 	// that it is busy.
 	HasJob    bool
 	CreatedAt time.Time
+	StartedAt time.Time // when its container was started, zero before
 	Since     time.Time // when it entered its phase
 	Note      string    // what led to the phase, for reasons
 }

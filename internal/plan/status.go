@@ -49,6 +49,7 @@ type RunnerStatus struct {
 	Phase     Phase     `json:"phase"`
 	Since     time.Time `json:"since"`
 	CreatedAt time.Time `json:"created_at"`
+	StartedAt time.Time `json:"started_at,omitzero"` // of its container
 	ServerID  int64     `json:"server_id,omitempty"`
 	Container string    `json:"container,omitempty"`
 	Ephemeral bool      `json:"ephemeral"`
@@ -90,7 +91,7 @@ func NewStatus(spec Spec, p Plan) Status {
 	}
 	for _, d := range p.Decisions {
 		s.Queue = append(s.Queue, JobDecision{
-			ID: d.Job.ID, Repo: d.Job.Repo, Name: d.Job.Name, Labels: d.Job.Labels, QueuedAt: d.Job.QueuedAt,
+			ID: d.Job.ID, Repo: d.Job.Repo, Name: d.Job.Name, Labels: append([]string{}, d.Job.Labels...), QueuedAt: d.Job.QueuedAt,
 			URL: d.Job.URL, Pool: d.Pool, Reason: d.Reason,
 		})
 	}

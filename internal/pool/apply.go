@@ -117,6 +117,9 @@ func (m *Manager) settle(res result) {
 	m.judge(res)
 	if res.gone {
 		delete(m.runners, res.rec.Name)
+		if m.cfg.OnRemoved != nil {
+			m.cfg.OnRemoved(res.rec.Status())
+		}
 	}
 	subject := "runner " + res.rec.Name
 	switch {

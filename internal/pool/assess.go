@@ -129,6 +129,9 @@ func (m *Manager) ended(r *runner, seen *observation) bool {
 		}
 		r.rec.Enter(plan.PhaseExited, note, seen.at)
 	default:
+		if r.rec.StartedAt.IsZero() { // the daemon died before it could note it
+			r.rec.StartedAt = seen.at
+		}
 		return false
 	}
 	return true
@@ -167,6 +170,9 @@ func (m *Manager) recover(ctx context.Context, c plan.Container, now time.Time) 
 	rec := state.Record{
 		Name: c.Runner, Pool: c.Pool, Token: opts.Token, Scope: m.scopeOf(c.Pool), ContainerID: c.ID,
 		Ephemeral: opts.Ephemeral, CreatedAt: now, Reason: "found as a container without a record",
+	}
+	if c.State != plan.ContainerCreated {
+		rec.StartedAt = now
 	}
 	rec.Enter(plan.PhaseStarting, "adopted", now)
 	data, err := m.ports.Inspector.ReadFile(ctx, c.ID, path.Join(opts.DataDir, register.DotRunnerName))

@@ -53,6 +53,9 @@ type Config struct {
 	// busy ones, up to ShutdownTimeout; otherwise all are left running.
 	DrainOnShutdown bool
 	ShutdownTimeout time.Duration
+	// OnRemoved, if not nil, is called by the loop with each runner of which
+	// nothing is left.
+	OnRemoved func(plan.RunnerStatus)
 }
 
 // Manager runs the fleet.

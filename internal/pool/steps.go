@@ -42,9 +42,14 @@ func (m *Manager) start(ctx context.Context, s step) result {
 	}
 	if err != nil {
 		rec.Enter(plan.PhaseExited, err.Error(), time.Now())
-		err = errors.Join(err, m.ports.Store.Put(rec))
+		return result{rec: rec, err: errors.Join(err, m.ports.Store.Put(rec))}
 	}
-	return result{rec: rec, err: err}
+	rec.StartedAt = time.Now()
+	if err := m.ports.Store.Put(rec); err != nil {
+		// It runs, which is what counts; the next change is stored again.
+		m.log.Warn("start of a runner not noted in the state", "runner", rec.Name, "err", err)
+	}
+	return result{rec: rec}
 }
 
 // make registers the runner and creates its container. Neither needs the

@@ -18,6 +18,7 @@ type Record struct {
 	// Since is when the runner entered its phase.
 	Since     time.Time
 	CreatedAt time.Time
+	StartedAt time.Time // when the engine had started the container
 	Ephemeral bool
 	// Used is set once an ephemeral runner was seen with its job.
 	Used bool
@@ -48,7 +49,7 @@ type Record struct {
 // Status returns what may be shown of the record.
 func (r Record) Status() plan.RunnerStatus {
 	s := plan.RunnerStatus{
-		Name: r.Name, Pool: r.Pool, Scope: r.Scope.String(), Phase: r.Phase, Since: r.Since, CreatedAt: r.CreatedAt,
+		Name: r.Name, Pool: r.Pool, Scope: r.Scope.String(), Phase: r.Phase, Since: r.Since, CreatedAt: r.CreatedAt, StartedAt: r.StartedAt,
 		Container: r.ContainerID, Ephemeral: r.Ephemeral, Job: r.Job, Reason: r.Reason, Note: r.Note, History: r.History,
 	}
 	if r.Identity != nil {
@@ -78,6 +79,7 @@ type stored struct {
 	Phase        plan.Phase      `json:"phase"`
 	Since        time.Time       `json:"since"`
 	CreatedAt    time.Time       `json:"created_at"`
+	StartedAt    time.Time       `json:"started_at,omitzero"`
 	Ephemeral    bool            `json:"ephemeral"`
 	Used         bool            `json:"used,omitempty"`
 	Online       bool            `json:"online,omitempty"`
@@ -104,7 +106,7 @@ type storedIdentity struct {
 
 func (r Record) encode() ([]byte, error) {
 	s := stored{
-		Name: r.Name, Pool: r.Pool, Token: r.Token, Scope: r.Scope.String(), Phase: r.Phase, Since: r.Since, CreatedAt: r.CreatedAt,
+		Name: r.Name, Pool: r.Pool, Token: r.Token, Scope: r.Scope.String(), Phase: r.Phase, Since: r.Since, CreatedAt: r.CreatedAt, StartedAt: r.StartedAt,
 		Ephemeral: r.Ephemeral, Used: r.Used, Online: r.Online, Disabled: r.Disabled, Signalled: r.Signalled, ContainerID: r.ContainerID, Unregistered: r.Unregistered, Job: r.Job,
 		Reason: r.Reason, Note: r.Note, History: r.History,
 	}
@@ -128,7 +130,7 @@ func decode(data []byte) (Record, error) {
 		return Record{}, fmt.Errorf("a record has no name")
 	}
 	r := Record{
-		Name: s.Name, Pool: s.Pool, Token: s.Token, Scope: scope, Phase: s.Phase, Since: s.Since, CreatedAt: s.CreatedAt,
+		Name: s.Name, Pool: s.Pool, Token: s.Token, Scope: scope, Phase: s.Phase, Since: s.Since, CreatedAt: s.CreatedAt, StartedAt: s.StartedAt,
 		Ephemeral: s.Ephemeral, Used: s.Used, Online: s.Online, Disabled: s.Disabled, Signalled: s.Signalled, ContainerID: s.ContainerID, Unregistered: s.Unregistered, Job: s.Job,
 		Reason: s.Reason, Note: s.Note, History: s.History,
 	}

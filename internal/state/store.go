@@ -49,7 +49,8 @@ var (
 // lockTimeout bounds the wait for another process to let go of the file.
 const lockTimeout = time.Second
 
-// Store is an open state file. Its methods may be called concurrently.
+// Store is an open state file. Its methods may be called concurrently. The
+// zero value is state that does not exist yet: it can be read, and is empty.
 type Store struct {
 	db       *bbolt.DB
 	path     string
@@ -240,6 +241,9 @@ func (s *Store) Delete(name string) error {
 
 // Records returns all records in the order of their names.
 func (s *Store) Records() ([]Record, error) {
+	if s.db == nil {
+		return nil, nil
+	}
 	var all []Record
 	err := s.db.View(func(tx *bbolt.Tx) error {
 		var err error

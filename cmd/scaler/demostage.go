@@ -1,0 +1,188 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"scaler.io/scaler/internal/config"
+	"scaler.io/scaler/internal/docker"
+	"scaler.io/scaler/internal/giteatest"
+	"scaler.io/scaler/internal/plan"
+	"scaler.io/scaler/internal/pool"
+	"scaler.io/scaler/internal/server"
+	"scaler.io/scaler/internal/state"
+)
+
+// demoConfig is the configuration of the demo's daemon: a file like any other.
+const demoConfig = `gitea:
+  url: %[1]s
+  internal_url: %[2]s
+  api_token: {file: api-token}
+registration_tokens:
+  - {name: instance, scope: instance, token: {file: registration-token}}
+pools:
+  - name: linux
+    registration_token: instance
+    labels: ["linux:host", "ubuntu-latest:host"]
+    image: %[3]s
+    max: 8
+    container: &container {pull: never, extra_hosts: [%[4]q]}
+  - name: deploy
+    registration_token: instance
+    labels: ["deploy:host"]
+    image: %[3]s
+    max: 4
+    container: *container
+limits: {runners: 10}
+state_dir: %[5]s
+control_socket: %[6]s
+`
+
+// demoHost is the name by which containers reach this machine.
+const demoHost = "scaler-demo-gitea"
+
+// stage is what the demo plays on.
+type stage struct {
+	gitea  *giteatest.Server
+	web    *http.Server
+	parts  parts
+	store  *state.Store
+	image  string
+	socket net.Listener
+	path   string // of the socket
+	log    *slog.Logger
+}
+
+// removed collects the runners of which nothing is left.
+type removed struct {
+	mu      sync.Mutex
+	runners map[string]plan.RunnerStatus
+}
+
+func (r *removed) add(s plan.RunnerStatus) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.runners == nil {
+		r.runners = make(map[string]plan.RunnerStatus)
+	}
+	r.runners[s.Name] = s
+}
+
+// setUp makes the stage. What it made before it failed is for close.
+func (d *demo) setUp(ctx context.Context, s *stage) error {
+	host, err := containersHost(ctx)
+	if err != nil {
+		return err
+	}
+	s.store, err = state.Open(filepath.Join(d.dir, "state"))
+	if err != nil {
+		return err
+	}
+	apiToken, registrationToken := rand.Text(), rand.Text()+rand.Text()
+	s.gitea = giteatest.New(giteatest.Options{APIToken: apiToken, RegistrationToken: registrationToken})
+	port, err := s.listen(host.listen)
+	if err != nil {
+		return err
+	}
+	s.image = "scaler-demo:" + s.store.Instance()
+	s.path = filepath.Join(d.dir, "scaler.sock")
+	text := fmt.Sprintf(demoConfig, "http://"+demoHost+":"+port, "http://"+net.JoinHostPort(host.local, port), s.image,
+		demoHost+":"+host.target, filepath.Join(d.dir, "state"), s.path)
+	cfg, err := d.configure(text, apiToken, registrationToken)
+	if err != nil {
+		return err
+	}
+	s.parts, err = wire(cfg, s.store, s.log, func(c *pool.Config) { c.OnRemoved = d.add })
+	if err != nil {
+		return err
+	}
+	if err := selfImage(ctx, s.parts.engine, s.image); err != nil {
+		return err
+	}
+	s.socket, err = server.Listen(s.path)
+	return err
+}
+
+// configure writes the configuration and its secrets, and loads them as the
+// daemon would.
+func (d *demo) configure(text, apiToken, registrationToken string) (*config.Config, error) {
+	files := map[string]string{"scaler.yaml": text, "api-token": apiToken, "registration-token": registrationToken}
+	for name, content := range files {
+		if err := os.WriteFile(filepath.Join(d.dir, name), []byte(content), 0o600); err != nil {
+			return nil, fmt.Errorf("write configuration of the demo: %w", err)
+		}
+	}
+	return config.Load(filepath.Join(d.dir, "scaler.yaml"))
+}
+
+// hostAddress is how the demo's Gitea is reached.
+type hostAddress struct {
+	listen string // address to listen on
+	local  string // by the daemon
+	target string // by containers: an IP address, or host-gateway
+}
+
+// containersHost finds an address of this machine that containers reach: the
+// gateway of their network, or, if that is inside a virtual machine or a
+// namespace, whatever the engine calls its host.
+func containersHost(ctx context.Context) (hostAddress, error) {
+	engine, err := docker.New(docker.Config{Instance: "demo"})
+	if err != nil {
+		return hostAddress{}, err
+	}
+	defer engine.Close()
+	if _, err := engine.Ping(ctx); err != nil {
+		return hostAddress{}, fmt.Errorf("the demo needs a Docker Engine: %w; make demo brings one up on Debian", err)
+	}
+	gateway, err := engine.Gateway(ctx)
+	if err == nil {
+		probe, err := net.Listen("tcp", net.JoinHostPort(gateway, "0"))
+		if err == nil {
+			probe.Close()
+			return hostAddress{gateway, gateway, gateway}, nil
+		}
+	}
+	return hostAddress{"0.0.0.0", "127.0.0.1", "host-gateway"}, nil
+}
+
+// listen serves the in-memory Gitea on a free port.
+func (s *stage) listen(host string) (port string, err error) {
+	ln, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
+	if err != nil {
+		return "", fmt.Errorf("listen for the demo's Gitea: %w", err)
+	}
+	s.web = &http.Server{Handler: s.gitea, ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
+	go s.web.Serve(ln)
+	_, port, err = net.SplitHostPort(ln.Addr().String())
+	return port, err
+}
+
+// close takes down what setUp made.
+func (s *stage) close(ctx context.Context) error {
+	var errs []error
+	if s.web != nil {
+		errs = append(errs, s.web.Close())
+	}
+	if s.gitea != nil {
+		s.gitea.Close()
+	}
+	if s.parts.engine != nil {
+		errs = append(errs, s.parts.engine.RemoveImage(ctx, s.image), s.parts.engine.Close())
+	}
+	if s.store != nil {
+		errs = append(errs, s.store.Close())
+	}
+	if s.socket != nil {
+		s.socket.Close() // closed already, unless the demo did not begin
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"scaler.io/scaler/internal/plan"
+)
+
+const (
+	// maxQueueRows is how many queued jobs are shown to people.
+	maxQueueRows = 20
+	// staleCycle is the age of a cycle at which something must be wrong: no
+	// request of a cycle may take that long.
+	staleCycle = time.Minute
+	// maxName is how many characters of a job's name are shown.
+	maxName = 32
+	// maxHold is how many characters of the reason for a hold are shown; the
+	// problem that is behind it is shown in full.
+	maxHold = 60
+	// maxWhy is the same for what becomes of a job.
+	maxWhy = 160
+	// textWidth is the width of lines of text where that of the reader's
+	// window is unknown.
+	textWidth = 100
+)
+
+// writeStatus writes a status for people, what is wrong first. Text is wrapped
+// at the width, tables are not.
+func writeStatus(b *bytes.Buffer, s plan.Status, now time.Time, width int) {
+	fmt.Fprintf(b, "scaler %s, instance %s", s.Version, s.Instance)
+	if !s.StartedAt.IsZero() {
+		fmt.Fprintf(b, ", up %s", age(now.Sub(s.StartedAt)))
+	}
+	if s.CycleAt.IsZero() {
+		fmt.Fprintln(b, ", no cycle yet")
+	} else {
+		fmt.Fprintf(b, ", cycle %d %s ago\n", s.Cycle, age(now.Sub(s.CycleAt)))
+	}
+	if s.Shutdown {
+		fmt.Fprintln(b, "It is shutting down and starts no more runners.")
+	}
+	writeProblems(b, s, now, width)
+	writePools(b, s.Pools)
+	section(b, "RUNNERS (%d)", len(s.Runners))
+	writeRunners(b, s.Runners, now)
+	writeQueue(b, s.Queue, max(s.QueueSize, len(s.Queue)), now)
+}
+
+func writeProblems(b *bytes.Buffer, s plan.Status, now time.Time, width int) {
+	var lines []string
+	if !s.CycleAt.IsZero() && now.Sub(s.CycleAt) > staleCycle {
+		lines = append(lines, fmt.Sprintf("scaler: no cycle for %s, so what follows is old: look at the daemon's log", age(now.Sub(s.CycleAt))))
+	}
+	for _, p := range s.Problems {
+		lines = append(lines, fmt.Sprintf("%s, for %s: %s", clean(p.Subject), age(now.Sub(p.Since)), clean(p.Message)))
+	}
+	if len(lines) == 0 {
+		section(b, "No problems.")
+		return
+	}
+	section(b, "PROBLEMS (%d)", len(lines))
+	for _, line := range lines {
+		wrap(b, "  ! ", line, width)
+	}
+}
+
+func writePools(b *bytes.Buffer, pools []plan.PoolStatus) {
+	section(b, "POOLS (%d)", len(pools))
+	rows := [][]string{{"NAME", "SCOPE", "WAITING", "STARTING", "IDLE", "BUSY", "LEAVING", "MAX", "ON HOLD"}}
+	for _, p := range pools {
+		rows = append(rows, []string{p.Name, p.Scope, strconv.Itoa(p.Waiting), strconv.Itoa(p.Starting), strconv.Itoa(p.Idle),
+			strconv.Itoa(p.Busy), strconv.Itoa(p.Leaving), strconv.Itoa(p.Max), orDash(cut(clean(p.Hold), maxHold))})
+	}
+	table(b, rows)
+}
+
+// writeRunners writes a table of runners. The last column says what led to
+// the phase, or else why the runner was made.
+func writeRunners(b *bytes.Buffer, runners []plan.RunnerStatus, now time.Time) {
+	if len(runners) == 0 {
+		return
+	}
+	rows := [][]string{{"NAME", "POOL", "PHASE", "FOR", "JOB", "WHY"}}
+	for _, r := range runners {
+		rows = append(rows, []string{r.Name, r.Pool, string(r.Phase), age(now.Sub(r.Since)), jobID(r.Job),
+			orDash(clean(cmp.Or(r.Note, r.Reason)))})
+	}
+	table(b, rows)
+}
+
+// writeQueue writes the queued jobs, those that no pool serves first. The
+// server has total jobs, of which some may not have been read.
+func writeQueue(b *bytes.Buffer, queue []plan.JobDecision, total int, now time.Time) {
+	sorted := slices.Clone(queue)
+	slices.SortStableFunc(sorted, func(x, y plan.JobDecision) int { return cmp.Compare(served(x), served(y)) })
+	unserved := 0
+	for unserved < len(sorted) && served(sorted[unserved]) == 0 {
+		unserved++
+	}
+	title := fmt.Sprintf("QUEUE (%d", total)
+	if unserved > 0 {
+		title += fmt.Sprintf(", %d unserved", unserved)
+	}
+	section(b, "%s)", title)
+	shown := sorted[:min(len(sorted), maxQueueRows)]
+	rows := [][]string{{"JOB", "REPO", "NAME", "RUNS-ON", "WAITS", "POOL", "WHY"}}
+	for i, j := range shown {
+		why := cut(clean(j.Reason), maxWhy)
+		if i > 0 && j.Reason == shown[i-1].Reason {
+			why = "as above"
+		}
+		rows = append(rows, []string{jobID(j.ID), clean(j.Repo), orDash(cut(clean(j.Name), maxName)), orDash(clean(strings.Join(j.Labels, ", "))),
+			age(now.Sub(j.QueuedAt)), orDash(j.Pool), why})
+	}
+	if len(shown) > 0 {
+		table(b, rows)
+	}
+	if more := total - len(shown); more > 0 {
+		fmt.Fprintf(b, "  … and %d more\n", more)
+	}
+}
+
+// served is 1 for a job for which there is or will be a runner, else 0.
+func served(j plan.JobDecision) int { return min(len(j.Pool), 1) }
+
+func jobID(id int64) string {
+	if id == 0 {
+		return "-"
+	}
+	return strconv.FormatInt(id, 10)
+}

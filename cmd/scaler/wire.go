@@ -1,0 +1,143 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"slices"
+
+	"scaler.io/scaler/internal/config"
+	"scaler.io/scaler/internal/docker"
+	"scaler.io/scaler/internal/gitea"
+	"scaler.io/scaler/internal/plan"
+	"scaler.io/scaler/internal/pool"
+	"scaler.io/scaler/internal/register"
+	"scaler.io/scaler/internal/state"
+)
+
+// parts are the adapters that a daemon is made of.
+type parts struct {
+	gitea  *gitea.Client
+	engine *docker.Engine
+	fleet  *pool.Manager
+}
+
+// wire makes a daemon of the configuration and the open state. It does no
+// I/O.
+func wire(cfg *config.Config, store *state.Store, log *slog.Logger, change ...func(*pool.Config)) (parts, error) {
+	client, err := gitea.New(gitea.Options{
+		URL: cfg.Gitea.InternalURL, RunnerURL: cfg.Gitea.URL, Token: cfg.Gitea.APIToken.Read,
+		CAFile: cfg.Gitea.TLS.CAFile, InsecureSkipVerify: cfg.Gitea.TLS.InsecureSkipVerify,
+		Timeout: cfg.Gitea.RequestTimeout, UserAgent: "scaler/" + readBuildInfo().Version, Logger: log,
+	})
+	if err != nil {
+		return parts{}, err
+	}
+	engine, err := docker.New(docker.Config{
+		Host: cfg.Docker.Host, Instance: cmp.Or(store.Instance(), "none"), Pools: dockerPools(cfg), Logger: log,
+	})
+	if err != nil {
+		return parts{}, err
+	}
+	registrar := register.New(client, client, registrationTokens(cfg))
+	fleetCfg := fleetConfig(cfg, store.Instance())
+	for _, c := range change {
+		c(&fleetCfg)
+	}
+	ports := pool.Ports{Engine: engine, Inspector: engine, Forge: client, Registrar: registrar, Store: store}
+	return parts{gitea: client, engine: engine, fleet: pool.New(fleetCfg, ports, log)}, nil
+}
+
+// fleetConfig puts the configuration into the terms of the loop.
+func fleetConfig(cfg *config.Config, instance string) pool.Config {
+	scopes := make(map[string]plan.Scope, len(cfg.RegistrationTokens))
+	for _, t := range cfg.RegistrationTokens {
+		scopes[t.Name] = t.Scope
+	}
+	out := pool.Config{
+		Version: readBuildInfo().Version, Instance: instance, Pools: make(map[string]pool.Options, len(cfg.Pools)),
+		Spec:         plan.Spec{MaxRunners: cfg.Limits.Runners, DrainSettle: cfg.Drain.Settle},
+		PollInterval: cfg.PollInterval, ParallelStarts: cfg.Limits.ParallelStarts,
+		DrainOnShutdown: cfg.OnShutdown == config.ShutdownDrain, ShutdownTimeout: cfg.ShutdownTimeout,
+	}
+	for _, p := range cfg.Pools {
+		names := make([]string, 0, len(p.Labels))
+		for _, l := range p.Labels {
+			names = append(names, l.Name)
+		}
+		out.Spec.Pools = append(out.Spec.Pools, plan.Pool{
+			Name: p.Name, Scope: scopes[p.RegistrationToken], Labels: names, Min: p.Min, Idle: p.Idle, Max: p.Max,
+			IdleTimeout: p.IdleTimeout, BootTimeout: p.BootTimeout, ShutdownTimeout: p.ShutdownTimeout,
+		})
+		out.Pools[p.Name] = pool.Options{
+			Token: p.RegistrationToken, Labels: p.Labels, Ephemeral: p.Ephemeral, DataDir: p.Container.DataDir,
+			RunnerConfig: p.RunnerConfig, StartTimeout: p.Container.PullTimeout,
+		}
+	}
+	return out
+}
+
+func registrationTokens(cfg *config.Config) []register.Token {
+	tokens := make([]register.Token, 0, len(cfg.RegistrationTokens))
+	for _, t := range cfg.RegistrationTokens {
+		token := register.Token{Name: t.Name, Scope: t.Scope}
+		if !t.Mint {
+			token.Read = t.Token.Read
+		}
+		tokens = append(tokens, token)
+	}
+	return tokens
+}
+
+// dockerPools puts the pools' container settings into the engine's terms.
+func dockerPools(cfg *config.Config) map[string]docker.Options {
+	pools := make(map[string]docker.Options, len(cfg.Pools))
+	for _, p := range cfg.Pools {
+		c := p.Container
+		o := docker.Options{
+			Image: p.Image, Pull: docker.PullPolicy(c.Pull), PullTimeout: c.PullTimeout,
+			DataDir: c.DataDir, Entrypoint: c.Entrypoint, Command: c.Command, Env: c.Env,
+			Network: c.Network, ExtraHosts: c.ExtraHosts, DNS: c.DNS,
+			Binds: c.Binds, Volumes: c.Volumes, Tmpfs: c.Tmpfs,
+			Access: docker.Access(c.DockerAccess), Socket: c.DockerSocket, Privileged: c.Privileged, User: c.User,
+			CapAdd: c.CapAdd, CapDrop: c.CapDrop, SecurityOpt: c.SecurityOpt, Runtime: c.Runtime, Devices: c.Devices, GPUs: c.GPUs,
+			CPUs: c.CPUs, Memory: c.Memory, MemorySwap: c.MemorySwap, Pids: c.Pids, ShmSize: c.ShmSize,
+			LogDriver: c.LogDriver, LogOptions: c.LogOptions, Labels: c.Labels,
+		}
+		for _, name := range slices.Sorted(maps.Keys(c.Ulimits)) {
+			o.Ulimits = append(o.Ulimits, name+"="+c.Ulimits[name])
+		}
+		if auth := c.RegistryAuth; auth != nil {
+			o.Auth = func() (string, plan.Secret, string, error) {
+				password, err := auth.Password.Read()
+				return auth.Username, password, auth.Server, err
+			}
+		}
+		pools[p.Name] = o
+	}
+	return pools
+}
+
+// previewOffline makes the plan of one cycle without a daemon, from the state
+// if there is any, and changes nothing.
+func previewOffline(ctx context.Context, cfg *config.Config, log *slog.Logger) (plan.Plan, error) {
+	store, err := state.OpenReadOnly(cfg.StateDir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		store = &state.Store{} // no daemon has run here yet
+	case err != nil:
+		return plan.Plan{}, err
+	default:
+		defer store.Close()
+	}
+	p, err := wire(cfg, store, log)
+	if err != nil {
+		return plan.Plan{}, fmt.Errorf("prepare: %w", err)
+	}
+	defer p.engine.Close()
+	return p.fleet.PreviewOnce(ctx)
+}

@@ -181,9 +181,18 @@ func TestComputeActions(t *testing.T) {
 				runner("working", PhaseStopping, 9*time.Hour, withJob), runner("done", PhaseStopping, exitGrace, used),
 			}},
 			want: []string{
-				"kill linux deaf: told to stop 1h1m0s ago, has no job and still runs",
-				"kill linux done: told to stop 1m0s ago, has no job and still runs",
+				"kill linux deaf: told to stop, has had no job for 1h1m0s and still runs",
+				"kill linux done: told to stop, has had no job for 1m0s and still runs",
 			},
+		},
+		{
+			name: "a runner that was just seen with a job is not ended because one list misses it",
+			spec: Spec{CanDisable: true, DrainSettle: 10 * time.Second, Pools: []Pool{linux()}},
+			snap: Snapshot{Runners: []Runner{
+				runner("draining", PhaseDraining, time.Hour, used, func(r *Runner) { r.JobSeen = now.Add(-9 * time.Second) }),
+				runner("stopping", PhaseStopping, time.Hour, used, func(r *Runner) { r.JobSeen = now.Add(-59 * time.Second) }),
+				runner("finishing", PhaseFinishing, time.Hour, used, func(r *Runner) { r.JobSeen = now.Add(-59 * time.Second) }),
+			}},
 		},
 		{
 			name: "an ephemeral runner that does not exit after its job is stopped",

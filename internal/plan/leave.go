@@ -25,7 +25,7 @@ func (c *computation) leave() {
 // step decides about one runner that is known to have no job.
 func (c *computation) step(r Runner) {
 	p := c.byName[r.Pool]
-	age := c.snap.Now.Sub(r.Since)
+	age := c.snap.Now.Sub(later(r.Since, r.JobSeen))
 	switch r.Phase {
 	case PhaseFinishing:
 		if age >= exitGrace {
@@ -37,7 +37,7 @@ func (c *computation) step(r Runner) {
 		}
 	case PhaseStopping:
 		if limit, known := stopLimit(p, r); known && age >= limit {
-			c.act(ActionKill, r, fmt.Sprintf("told to stop %s ago, has no job and still runs", short(age)))
+			c.act(ActionKill, r, fmt.Sprintf("told to stop, has had no job for %s and still runs", short(age)))
 		}
 	case PhaseStarting:
 		if boot := c.snap.Now.Sub(r.StartedAt); p != nil && p.BootTimeout > 0 && !r.StartedAt.IsZero() && boot >= p.BootTimeout {
@@ -90,6 +90,13 @@ func (c *computation) lose(p *pool, r Runner) {
 		return
 	}
 	p.count.Idle--
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 func orElse(s, otherwise string) string {

@@ -67,7 +67,11 @@ type Runner struct {
 	Used bool
 	// HasJob is true if an in_progress job names the runner: the one proof
 	// that it is busy.
-	HasJob    bool
+	HasJob bool
+	// JobSeen is when a list last showed it with a job, zero for never. A
+	// list of several pages can miss a job while others come and go, so one
+	// look at it is not enough to end a runner that had one.
+	JobSeen   time.Time
 	CreatedAt time.Time
 	StartedAt time.Time // when its container was started, zero before
 	Since     time.Time // when it entered its phase

@@ -22,7 +22,7 @@ func (m *Manager) assess(seen *observation) {
 	}
 	for _, r := range m.runners {
 		before := r.rec
-		r.findJob(seen.scopes[r.rec.Scope])
+		r.findJob(seen.scopes[r.rec.Scope], seen.at)
 		if r.op != "" {
 			continue
 		}
@@ -53,13 +53,13 @@ func (m *Manager) announce(r *runner) {
 
 // findJob looks for an in_progress job that names the runner, by its id and by
 // its name: a server that was restored from a backup gives ids out again.
-func (r *runner) findJob(v *scopeView) {
+func (r *runner) findJob(v *scopeView, now time.Time) {
 	r.job = nil
 	if v == nil || r.rec.Identity == nil {
 		return
 	}
 	if j, found := v.running[r.rec.Identity.ID]; found && (j.RunnerName == "" || j.RunnerName == r.rec.Name) {
-		r.job = &j
+		r.job, r.jobSeen = &j, now
 	}
 }
 

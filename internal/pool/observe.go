@@ -198,7 +198,7 @@ func (m *Manager) snapshot(seen *observation) plan.Snapshot {
 func (r *runner) forPlan(now time.Time) plan.Runner {
 	p := plan.Runner{
 		Name: r.rec.Name, Pool: r.rec.Pool, Scope: r.rec.Scope, Phase: r.rec.Phase, Ephemeral: r.rec.Ephemeral,
-		Used: r.rec.Used, HasJob: r.job != nil, CreatedAt: r.rec.CreatedAt, StartedAt: r.rec.StartedAt, Since: r.rec.Since, Note: r.rec.Note,
+		Used: r.rec.Used, HasJob: r.job != nil, JobSeen: r.jobSeen, CreatedAt: r.rec.CreatedAt, StartedAt: r.rec.StartedAt, Since: r.rec.Since, Note: r.rec.Note,
 	}
 	if r.rec.Phase == plan.PhaseDraining && !r.rec.Disabled {
 		p.Since = now // the wait begins when the server has confirmed it

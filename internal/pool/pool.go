@@ -92,6 +92,8 @@ type runner struct {
 	op string
 	// job is the in_progress job that names the runner, as of this cycle.
 	job *plan.Job
+	// jobSeen is when job was last found.
+	jobSeen time.Time
 	// suspect is set if the container ended without having been told to.
 	suspect bool
 	// retryAt and retries pace a step that fails again and again.

@@ -232,6 +232,26 @@ func TestFastestJobsAreNotTakenForFailures(t *testing.T) {
 	})
 }
 
+func TestOneJobARunnerWhereTheServerHasNoEphemeralOnes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, giteatest.Options{DisableEphemeral: true}, sole(func(p *plan.Pool) { p.Max = 2 }))
+		r.run()
+		r.queue(6, 0)
+		r.queue(2, 10*time.Second)
+		r.after(2 * time.Minute)
+		r.wantJobs(giteatest.StatusSuccess, 8)
+		s := r.gitea.State()
+		if s.Counts.Registrations != 8 || s.Counts.Deletions != 8 {
+			t.Errorf("counts %+v, want eight runners, all deleted by the daemon", s.Counts)
+		}
+		if n := r.log.count("failure"); n > 0 {
+			t.Errorf("the log speaks of failures %d times", n)
+		}
+		r.stop()
+		r.wantNothingLeft()
+	})
+}
+
 func TestContainerThatVanishesGivesWayToAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, giteatest.Options{}, sole(func(p *plan.Pool) { p.Min = 1 }))

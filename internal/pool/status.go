@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"scaler.io/scaler/internal/plan"
-	"scaler.io/scaler/internal/register"
 	"scaler.io/scaler/internal/state"
 )
 
@@ -71,7 +70,7 @@ func (m *Manager) DotRunner(name string) ([]byte, error) {
 	case rec.Identity == nil:
 		return nil, fmt.Errorf("runner %s: %w: it is not registered yet", name, plan.ErrNotFound)
 	}
-	return register.DotRunner(*rec.Identity)
+	return dotRunner(rec)
 }
 
 // preview is a request for a plan that is not carried out.
@@ -116,7 +115,7 @@ func (m *Manager) preview(ctx context.Context) plan.Plan {
 		m.runners[name] = &copied
 	}
 	for _, r := range m.runners {
-		r.findJob(seen.scopes[r.rec.Scope])
+		r.findJob(seen.scopes[r.rec.Scope], seen.at)
 		if r.op == "" {
 			m.look(r, seen)
 		}

@@ -90,7 +90,7 @@ func (m *Manager) make(ctx context.Context, s step) (state.Record, error) {
 // launch puts the runner's files into its container and starts it.
 func (m *Manager) launch(ctx context.Context, rec state.Record) error {
 	opts := m.cfg.Pools[rec.Pool]
-	dotRunner, err := register.DotRunner(*rec.Identity)
+	dotRunner, err := dotRunner(rec)
 	if err != nil {
 		return err
 	}
@@ -101,6 +101,14 @@ func (m *Manager) launch(ctx context.Context, rec state.Record) error {
 		{Path: path.Join(opts.DataDir, register.DotRunnerName), Mode: 0o600, Data: dotRunner},
 		{Path: path.Join(opts.DataDir, runnerConfigName), Mode: 0o644, Data: opts.RunnerConfig},
 	})
+}
+
+// dotRunner composes the runner's file. An ephemeral runner is to end after one
+// job also where the server, older than Gitea 1.24, knows nothing of that.
+func dotRunner(rec state.Record) ([]byte, error) {
+	id := *rec.Identity
+	id.Ephemeral = rec.Ephemeral
+	return register.DotRunner(id)
 }
 
 // disable has the server give the runner no more jobs.

@@ -16,16 +16,18 @@ var version string
 // buildInfo says which scaler this is.
 type buildInfo struct {
 	Version string `json:"version"`
-	Commit  string `json:"commit"` // with "-dirty" if files were changed
-	Go      string `json:"go"`
-	OS      string `json:"os"`
-	Arch    string `json:"arch"`
+	// Commit is empty in what make builds: there the version tells it. It ends
+	// in "-dirty" if files were changed.
+	Commit string `json:"commit,omitempty"`
+	Go     string `json:"go"`
+	OS     string `json:"os"`
+	Arch   string `json:"arch"`
 }
 
 // readBuildInfo returns what the linker and the go command have left in the
 // binary.
 func readBuildInfo() buildInfo {
-	b := buildInfo{Version: version, Commit: "unknown", Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH}
+	b := buildInfo{Version: version, Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH}
 	info, ok := debug.ReadBuildInfo()
 	if ok && b.Version == "" {
 		b.Version = info.Main.Version
@@ -36,16 +38,14 @@ func readBuildInfo() buildInfo {
 	if !ok {
 		return b
 	}
-	dirty := ""
+	settings := make(map[string]string, len(info.Settings))
 	for _, s := range info.Settings {
-		switch {
-		case s.Key == "vcs.revision":
-			b.Commit = s.Value
-		case s.Key == "vcs.modified" && s.Value == "true":
-			dirty = "-dirty"
-		}
+		settings[s.Key] = s.Value
 	}
-	b.Commit += dirty
+	b.Commit = settings["vcs.revision"]
+	if b.Commit != "" && settings["vcs.modified"] == "true" {
+		b.Commit += "-dirty"
+	}
 	return b
 }
 
@@ -58,7 +58,11 @@ func newVersionCommand() *cobra.Command {
 			if asJSON {
 				return printJSON(cmd.OutOrStdout(), b)
 			}
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "scaler %s\ncommit %s\n%s %s/%s\n", b.Version, b.Commit, b.Go, b.OS, b.Arch)
+			commit := ""
+			if b.Commit != "" {
+				commit = "commit " + b.Commit + "\n"
+			}
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "scaler %s\n%s%s %s/%s\n", b.Version, commit, b.Go, b.OS, b.Arch)
 			return err
 		},
 	}

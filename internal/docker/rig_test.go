@@ -29,6 +29,10 @@ type rig struct {
 	repo     string // of the images
 }
 
+// testLabel marks what tests make, so that it can be cleared away after one that
+// was killed. Containers inherit it from their image.
+const testLabel = "io.scaler.test"
+
 // newRig skips the test if no engine answers, or fails it if
 // SCALER_REQUIRE_ENGINE=1 says that there must be one.
 func newRig(t testing.TB) *rig {
@@ -60,7 +64,7 @@ func (r *rig) importImages(t testing.TB) {
 		t.Fatalf("build probe: %v\n%s", err, out)
 	}
 	entrypoint := []string{"/probe"}
-	labels := map[string]string{"quoted": `a "b" $HOME \n c`}
+	labels := map[string]string{testLabel: "1", "quoted": `a "b" $HOME \n c`}
 	if err := r.base.ImportImage(t.Context(), r.image("plain"), probe, entrypoint, labels); err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +82,7 @@ func (r *rig) importImages(t testing.TB) {
 			changes: []string{"USER runner", "VOLUME /data"},
 		},
 	} {
-		spec.binary, spec.entrypoint = probe, entrypoint
+		spec.binary, spec.entrypoint, spec.labels = probe, entrypoint, map[string]string{testLabel: "1"}
 		if err := r.base.importImage(t.Context(), r.image(tag), spec); err != nil {
 			t.Fatal(err)
 		}

@@ -22,12 +22,11 @@ type Process func(ctx context.Context, term <-chan struct{}, files map[string][]
 
 // Engine is an in-memory engine. Its methods may be called concurrently.
 type Engine struct {
-	// Process runs in each container that is started.
-	Process Process
 	// CreateTime and StartTime are how long these calls take.
 	CreateTime, StartTime time.Duration
 
 	mu         sync.Mutex
+	process    Process
 	containers map[string]*container
 	watchers   map[int]func(string)
 	next       int
@@ -46,9 +45,17 @@ type container struct {
 	kill             context.CancelFunc
 }
 
-// New returns an engine without containers.
+// New returns an engine without containers. The process runs in each that is
+// started.
 func New(p Process) *Engine {
-	return &Engine{Process: p, containers: map[string]*container{}, watchers: map[int]func(string){}, faults: map[string]error{}, calls: map[string]int{}}
+	return &Engine{process: p, containers: map[string]*container{}, watchers: map[int]func(string){}, faults: map[string]error{}, calls: map[string]int{}}
+}
+
+// SetProcess changes what runs in the containers that are started from now on.
+func (e *Engine) SetProcess(p Process) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.process = p
 }
 
 // Fail makes the call named (Create, Start, Signal, Remove, List, Inspect,
@@ -167,8 +174,9 @@ func (e *Engine) Start(ctx context.Context, id string, files []plan.File) error 
 	}
 	ctx, kill := context.WithCancel(context.Background())
 	c.state, c.kill, c.term = plan.ContainerRunning, kill, make(chan struct{})
+	process := e.process
 	e.running.Go(func() {
-		code := e.Process(ctx, c.term, c.files)
+		code := process(ctx, c.term, c.files)
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		if ctx.Err() != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -101,16 +102,16 @@ func TestBadDaysOfTheRegistrationToken(t *testing.T) {
 		want  string
 	}{
 		"wrong": {
-			func(r *rig) { r.token = "not-the-token" },
-			func(r *rig) { r.token = registrationToken }, "registration token rejected",
+			func(r *rig) { r.token.Store("not-the-token") },
+			func(r *rig) { r.token.Store(registrationToken) }, "registration token rejected",
 		},
 		"invalidated and replaced": {
 			func(r *rig) { r.gitea.InvalidateToken(registrationToken) },
-			func(r *rig) { r.token = plan.Secret(r.gitea.ResetToken(instanceScope)) }, "registration token rejected",
+			func(r *rig) { r.token.Store(r.gitea.ResetToken(instanceScope)) }, "registration token rejected",
 		},
 		"missing": {
-			func(r *rig) { r.token = "" },
-			func(r *rig) { r.token = registrationToken }, "no such file",
+			func(r *rig) { r.token.Store("") },
+			func(r *rig) { r.token.Store(registrationToken) }, "no such file",
 		},
 	}
 	for name, tt := range tests {
@@ -186,10 +187,10 @@ func TestBadDaysOfTheEngine(t *testing.T) {
 		for _, code := range []int{0, 1} {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t, giteatest.Options{})
-				r.engine.Process = func(_ context.Context, _ <-chan struct{}, files map[string][]byte) int {
+				r.engine.SetProcess(func(_ context.Context, _ <-chan struct{}, files map[string][]byte) int {
 					files["/log"] = []byte("starting\nexec format error\n")
 					return code
-				}
+				})
 				r.run()
 				r.queue(5, time.Second)
 				r.after(time.Hour)
@@ -201,7 +202,7 @@ func TestBadDaysOfTheEngine(t *testing.T) {
 				if s.Counts.Registrations > 40 || len(s.Runners) > 0 {
 					t.Errorf("%d registrations in an hour, %d runners left", s.Counts.Registrations, len(s.Runners))
 				}
-				r.engine.Process = r.process
+				r.engine.SetProcess(r.process)
 				r.after(10 * time.Minute)
 				r.wantJobs(giteatest.StatusSuccess, 5)
 				r.stop()
@@ -212,20 +213,20 @@ func TestBadDaysOfTheEngine(t *testing.T) {
 	t.Run("runner never comes online", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			r := newRig(t, giteatest.Options{})
-			r.engine.Process = func(ctx context.Context, term <-chan struct{}, _ map[string][]byte) int {
+			r.engine.SetProcess(func(ctx context.Context, term <-chan struct{}, _ map[string][]byte) int {
 				select {
 				case <-term:
 				case <-ctx.Done():
 				}
 				return 0
-			}
+			})
 			r.run()
 			r.queue(1, time.Second)
 			r.after(4 * time.Minute)
 			if got := r.problem("pool linux"); !strings.Contains(got, "never came online") {
 				t.Errorf("problem %q", got)
 			}
-			r.engine.Process = r.process
+			r.engine.SetProcess(r.process)
 			r.after(10 * time.Minute)
 			r.wantJobs(giteatest.StatusSuccess, 1)
 			r.stop()
@@ -331,11 +332,11 @@ func TestDeregistrationIsTriedUntilItWorks(t *testing.T) {
 // fullDisk is a store whose disk is full.
 type fullDisk struct {
 	Store
-	full bool
+	full atomic.Bool
 }
 
 func (f *fullDisk) Put(r state.Record) error {
-	if f.full {
+	if f.full.Load() {
 		return fmt.Errorf("store runner %s: %w", r.Name, syscall.ENOSPC)
 	}
 	return f.Store.Put(r)
@@ -350,7 +351,7 @@ func TestFullDiskStartsNothingAndKeepsRunnersSafe(t *testing.T) {
 		r.stop()
 		disk := &fullDisk{}
 		r.run(func(p *Ports) { disk.Store = p.Store; p.Store = disk })
-		disk.full = true
+		disk.full.Store(true)
 		r.after(time.Second)
 		r.queue(2, time.Second)
 		r.after(30 * time.Second)
@@ -361,7 +362,7 @@ func TestFullDiskStartsNothingAndKeepsRunnersSafe(t *testing.T) {
 			t.Errorf("problem %q", got)
 		}
 		r.wantJobs(giteatest.StatusInProgress, 1)
-		disk.full = false
+		disk.full.Store(false)
 		r.after(3 * time.Minute)
 		r.wantJobs(giteatest.StatusSuccess, 3)
 		r.stop()

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -42,7 +43,7 @@ type rig struct {
 	dir    string
 	log    *lockedBuffer
 	config Config
-	token  plan.Secret // what the token file has
+	token  atomic.Value // what the token file has, a string
 
 	m    *Manager
 	stop func() // ends the daemon and waits for it
@@ -73,7 +74,8 @@ func (l *lockedBuffer) count(s string) int { return strings.Count(l.String(), s)
 func newRig(t *testing.T, serverOpts giteatest.Options, change ...func(*Config)) *rig {
 	t.Helper()
 	serverOpts.RegistrationToken, serverOpts.APIToken = registrationToken, apiToken
-	r := &rig{t: t, gitea: giteatest.New(serverOpts), dir: t.TempDir(), log: &lockedBuffer{}, token: registrationToken}
+	r := &rig{t: t, gitea: giteatest.New(serverOpts), dir: t.TempDir(), log: &lockedBuffer{}}
+	r.token.Store(registrationToken)
 	r.engine = enginetest.New(r.process)
 	r.engine.CreateTime, r.engine.StartTime = 70*time.Millisecond, 170*time.Millisecond
 	r.config = Config{
@@ -165,10 +167,11 @@ func (r *rig) run(change ...func(*Ports)) {
 		r.t.Fatal(err)
 	}
 	registrar := register.New(client, client, []register.Token{{Name: "instance", Scope: instanceScope, Read: func() (plan.Secret, error) {
-		if r.token == "" {
+		value, _ := r.token.Load().(string)
+		if value == "" {
 			return "", errors.New("open token file: no such file or directory")
 		}
-		return r.token, nil
+		return plan.Secret(value), nil
 	}}})
 	r.config.Instance = store.Instance()
 	ports := Ports{Engine: r.engine, Inspector: r.engine, Forge: client, Registrar: registrar, Store: store}

@@ -1,0 +1,57 @@
+# Everything that is done with this tree. Start with: make help
+
+# The version that is stamped into the binary.
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+# Where the binary goes, and the name of the image.
+BIN ?= bin/scaler
+IMAGE ?= scaler:$(VERSION)
+# Passed on to scaler demo, for example ARGS="--jobs 50".
+ARGS ?=
+
+# A static binary whose bytes depend on the sources, the version and the Go
+# release only.
+build_flags = -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)'
+
+.PHONY: build image demo test lint vulncheck reproducible clean help
+
+build: ## build the static binary bin/scaler
+	CGO_ENABLED=0 go build $(build_flags) -o $(BIN) ./cmd/scaler
+
+# Git keeps no directories without files and no modes of directories, so the
+# ones of the image are made here.
+image: build ## build the container image from bin/scaler
+	rm -rf dist/rootfs
+	install -d -m 0755 dist/rootfs dist/rootfs/var dist/rootfs/var/lib dist/rootfs/run
+	install -d -m 0700 dist/rootfs/var/lib/scaler
+	install -d -m 0750 dist/rootfs/run/scaler
+	install -m 0755 $(BIN) dist/scaler
+	docker build $(BUILD_ARGS) -t $(IMAGE) .
+
+demo: build ## watch containers come and go for a queue of jobs; ARGS="--jobs 50"
+	scripts/engine up
+	$(BIN) demo $(ARGS)
+
+test: ## run every check and test, against a real Docker engine
+	scripts/test
+
+lint: ## look for faults without running anything
+	@test -z "$$(gofmt -l .)" || { echo "not formatted:"; gofmt -l .; exit 1; }
+	go vet ./...
+	go tool staticcheck ./...
+
+vulncheck: ## ask the Go vulnerability database about the code that is used
+	go tool govulncheck ./...
+
+# The second build has another directory and an empty cache.
+reproducible: build ## check that two builds give the same bytes
+	@set -eu; copy=$$(mktemp -d); trap 'rm -rf "$$copy"' EXIT; \
+	mkdir "$$copy/src"; tar --exclude=./.git --exclude=./bin --exclude=./dist -cf - . | tar -xf - -C "$$copy/src"; \
+	GOCACHE="$$copy/cache" $(MAKE) -s -C "$$copy/src" build VERSION='$(VERSION)' BIN="$$copy/scaler"; \
+	cmp $(BIN) "$$copy/scaler"; sha256sum $(BIN)
+
+clean: ## remove what was built, and what tests left in the engine
+	rm -rf bin dist
+	scripts/engine clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))

@@ -1,0 +1,158 @@
+package packaging
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"scaler.io/scaler/internal/config"
+)
+
+var (
+	codeBlock = regexp.MustCompile("(?ms)^```([a-z]*)\n(.*?)^```$")
+	topKey    = regexp.MustCompile(`(?m)^([a-z_]+):`)
+	mdLink    = regexp.MustCompile(`\]\(([^)#: ]+)(?:#([^)]+))?\)`)
+	makeUse   = regexp.MustCompile("(?m)(?:^|`|^# +)make ([a-z]+)")
+	heading   = regexp.MustCompile(`(?m)^#+ (.+)$`)
+	notInID   = regexp.MustCompile(`[^a-z0-9 -]`)
+)
+
+// blocks returns the fenced blocks of a language, by document.
+func blocks(t *testing.T, language string) map[string][]string {
+	t.Helper()
+	found := make(map[string][]string)
+	for _, name := range documents(t) {
+		for _, m := range codeBlock.FindAllStringSubmatch(read(t, name), -1) {
+			if m[1] == language {
+				found[name] = append(found[name], m[2])
+			}
+		}
+	}
+	return found
+}
+
+// secretsDir has a file for each secret that an example can name.
+func secretsDir(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, name := range []string{"api-token", "registration-token", "registry-password"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("t0ken\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// load parses an example whose secrets are in /etc/scaler, where compose puts
+// them, or systemd's.
+func load(t *testing.T, text string) {
+	t.Helper()
+	dir := secretsDir(t)
+	t.Setenv("CREDENTIALS_DIRECTORY", dir)
+	text = strings.NewReplacer("/etc/scaler/", dir+"/", "/run/secrets/", dir+"/").Replace(text)
+	if _, err := config.Parse("example.yaml", []byte(text)); err != nil {
+		t.Errorf("%v\n%s", err, text)
+	}
+}
+
+// complete adds to a part of a configuration what it lacks, from the
+// shortest one.
+func complete(t *testing.T, part string) string {
+	t.Helper()
+	var have []string
+	for _, m := range topKey.FindAllStringSubmatch(part, -1) {
+		have = append(have, m[1])
+	}
+	minimal := read(t, "configs/minimal.yaml")
+	starts := topKey.FindAllStringSubmatchIndex(minimal, -1)
+	for i, at := range starts {
+		end := len(minimal)
+		if i+1 < len(starts) {
+			end = starts[i+1][0]
+		}
+		if !slices.Contains(have, minimal[at[2]:at[3]]) {
+			part += minimal[at[0]:end]
+		}
+	}
+	return part
+}
+
+func TestConfigurationsInDocumentsLoad(t *testing.T) {
+	n := 0
+	for name, texts := range blocks(t, "yaml") {
+		for _, text := range texts {
+			n++
+			t.Run(name, func(t *testing.T) { load(t, complete(t, text)) })
+		}
+	}
+	if n < 4 {
+		t.Errorf("only %d examples found", n)
+	}
+}
+
+func TestConfigsLoad(t *testing.T) {
+	for _, name := range []string{"configs/minimal.yaml", "configs/scaler.yaml"} {
+		t.Run(name, func(t *testing.T) { load(t, read(t, name)) })
+	}
+}
+
+// Whoever follows a document must not meet a target that does not exist.
+func TestMakeTargetsInDocumentsExist(t *testing.T) {
+	targets := makeTargets(t)
+	files := append(documents(t), "Dockerfile", ".ci/run", "compose.yaml")
+	for _, name := range files {
+		for _, m := range makeUse.FindAllStringSubmatch(read(t, name), -1) {
+			if !slices.Contains(targets, m[1]) {
+				t.Errorf("%s: there is no make %s", name, m[1])
+			}
+		}
+	}
+	readme := read(t, "README.md")
+	for _, want := range []string{"make demo", "make test", "make build"} {
+		if !strings.Contains(readme, want) {
+			t.Errorf("README.md does not mention %s", want)
+		}
+	}
+}
+
+// anchor is what a heading is linked to by.
+func anchor(heading string) string {
+	return strings.ReplaceAll(notInID.ReplaceAllString(strings.ToLower(heading), ""), " ", "-")
+}
+
+func TestLinksInDocumentsLeadSomewhere(t *testing.T) {
+	for _, name := range documents(t) {
+		for _, m := range mdLink.FindAllStringSubmatch(read(t, name), -1) {
+			target := filepath.Join(filepath.Dir(name), m[1])
+			if _, err := os.Stat(filepath.Join(root, target)); err != nil {
+				t.Errorf("%s: %v", name, err)
+				continue
+			}
+			if m[2] == "" {
+				continue
+			}
+			anchors := []string{}
+			for _, h := range heading.FindAllStringSubmatch(read(t, target), -1) {
+				anchors = append(anchors, anchor(h[1]))
+			}
+			if !slices.Contains(anchors, m[2]) {
+				t.Errorf("%s: %s has no heading #%s", name, target, m[2])
+			}
+		}
+	}
+}
+
+func TestDocumentsAreFinished(t *testing.T) {
+	unfinished := regexp.MustCompile(`(?i)\b(todo|fixme|xxx|tbd|for now|coming soon|work in progress|not yet implemented)\b`)
+	for _, name := range append(documents(t), "Makefile", "Dockerfile", "compose.yaml", "systemd/scaler.service", "scripts/engine", "scripts/test") {
+		if found := unfinished.FindString(read(t, name)); found != "" {
+			t.Errorf("%s: %q", name, found)
+		}
+	}
+	if text := read(t, "LICENSE"); !strings.HasPrefix(text, "MIT License\n") || !strings.Contains(text, "The scaler authors") {
+		t.Error("LICENSE is not the MIT licence of the scaler authors")
+	}
+}

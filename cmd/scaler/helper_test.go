@@ -24,12 +24,21 @@ var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 type fakeDaemon struct {
 	status plan.Status
 	plan   plan.Plan
-	err    error // of Preview
+	err    error // of Preview and Reap
+	// findings are what a dry run finds; another run has nothing left to find.
+	findings []plan.Finding
 }
 
 func (f *fakeDaemon) Status() plan.Status                        { return f.status }
 func (f *fakeDaemon) Preview(context.Context) (plan.Plan, error) { return f.plan, f.err }
 func (f *fakeDaemon) Trigger()                                   {}
+
+func (f *fakeDaemon) Reap(_ context.Context, dryRun bool) ([]plan.Finding, error) {
+	if dryRun {
+		return f.findings, f.err
+	}
+	return nil, f.err
+}
 
 func (f *fakeDaemon) DotRunner(name string) ([]byte, error) {
 	if name != "linux-busy" {

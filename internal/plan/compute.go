@@ -11,6 +11,14 @@ import (
 // and again after it was told to stop.
 const exitGrace = time.Minute
 
+// An idle runner asks for work every 2 s to 5 s. One that has not taken a job
+// of its own after nudgeAfter has missed it; it is nudged again after
+// nudgeAgain.
+const (
+	nudgeAfter = 8 * time.Second
+	nudgeAgain = 15 * time.Second
+)
+
 // Compute decides what to do about the world as it is seen in the snapshot.
 // It is a pure function: the same input gives the same plan, in the same
 // order. It never stops a runner that has a job, nor one in a scope whose
@@ -24,6 +32,7 @@ func Compute(spec Spec, snap Snapshot) Plan {
 	c.serve()
 	if snap.Hold == "" {
 		c.keepReady()
+		c.nudge()
 		c.shrink()
 	}
 	return c.result()
@@ -200,6 +209,32 @@ func (c *computation) shrink() {
 	}
 }
 
+// nudge makes an idle runner look again that leaves a job waiting. Gitea looks
+// for work only when something has changed since the runner last asked; of two
+// runners that race for one job, the loser is told of the change but not of the
+// next job, and does not ask again (gitea#33497). Any change of a runner's
+// state at the server wakes it.
+func (c *computation) nudge() {
+	for i, p := range c.pools {
+		waits := slices.ContainsFunc(c.match.inPool[i], func(j int) bool {
+			seen := c.jobs[j].SeenAt
+			return !seen.IsZero() && c.snap.Now.Sub(seen) >= nudgeAfter
+		})
+		k := slices.IndexFunc(p.idle, func(r Runner) bool { return c.snap.Now.Sub(r.Since) >= nudgeAfter && !c.unknown(r) })
+		if !waits || k < 0 || c.snap.Now.Sub(p.NudgedAt) < nudgeAgain {
+			continue
+		}
+		r := p.idle[k]
+		reason := fmt.Sprintf("a job for it has waited for %s or more", short(nudgeAfter))
+		if c.spec.CanDisable {
+			c.act(ActionNudge, r, reason)
+			continue
+		}
+		c.lose(p, r)
+		c.takeOut(r, reason+", and the server has no way to wake it")
+	}
+}
+
 // takeOut begins the way down of a free runner.
 func (c *computation) takeOut(r Runner, reason string) {
 	if c.spec.CanDisable {
@@ -222,7 +257,7 @@ func (c *computation) result() Plan {
 		p.count.Hold = p.hold
 		c.plan.Pools = append(c.plan.Pools, p.count)
 	}
-	rank := map[ActionKind]int{ActionRemove: 0, ActionKill: 1, ActionStop: 2, ActionDrain: 3, ActionStart: 4}
+	rank := map[ActionKind]int{ActionRemove: 0, ActionKill: 1, ActionStop: 2, ActionDrain: 3, ActionNudge: 4, ActionRestart: 5, ActionStart: 6}
 	slices.SortStableFunc(c.plan.Actions, func(a, b Action) int { return cmp.Compare(rank[a.Kind], rank[b.Kind]) })
 	return c.plan
 }

@@ -38,6 +38,13 @@ func runner(name string, phase Phase, age time.Duration, mutate ...func(*Runner)
 
 func withJob(r *Runner) { r.HasJob = true }
 func used(r *Runner)    { r.Used = true }
+func deleted(r *Runner) { r.Gone = true }
+func lasting(r *Runner) { r.Ephemeral, r.Registered = false, true }
+
+func seen(j Job, ago time.Duration) Job {
+	j.SeenAt = now.Add(-ago)
+	return j
+}
 
 // lines renders a plan's actions for comparison.
 func lines(p Plan) []string {
@@ -193,6 +200,65 @@ func TestComputeActions(t *testing.T) {
 				runner("stopping", PhaseStopping, time.Hour, used, func(r *Runner) { r.JobSeen = now.Add(-59 * time.Second) }),
 				runner("finishing", PhaseFinishing, time.Hour, used, func(r *Runner) { r.JobSeen = now.Add(-59 * time.Second) }),
 			}},
+		},
+		{
+			name: "a persistent runner whose container has ended gets another one",
+			spec: Spec{Pools: []Pool{linux(func(p *Pool) { p.Max = 3 })}},
+			snap: Snapshot{Jobs: []Job{job(1)}, Runners: []Runner{
+				runner("again", PhaseExited, time.Second, lasting, func(r *Runner) { r.Note = "its container is gone" }),
+				runner("told", PhaseExited, time.Second, lasting, func(r *Runner) { r.Told = true }),
+				runner("gone", PhaseExited, time.Second, lasting, func(r *Runner) { r.Gone = true }),
+			}},
+			want: []string{
+				"remove linux told: its container has ended", "remove linux gone: its container has ended",
+				"restart linux again: its container is gone",
+			},
+		},
+		{
+			name: "a persistent runner whose container has ended waits while its pool is on hold",
+			spec: Spec{Pools: []Pool{linux(func(p *Pool) { p.Hold = "failure 3 in a row" })}},
+			snap: Snapshot{Runners: []Runner{runner("a", PhaseExited, time.Second, lasting)}},
+		},
+		{
+			name: "a persistent runner above the pool's max is removed rather than restarted",
+			spec: Spec{Pools: []Pool{linux(func(p *Pool) { p.Max = 1 })}},
+			snap: Snapshot{Runners: []Runner{runner("a", PhaseExited, time.Second, lasting), runner("b", PhaseBusy, time.Second, lasting, withJob)}},
+			want: []string{"remove linux a: its container has ended"},
+		},
+		{
+			name: "a runner that the server has deleted is no supply and ends once it has no job",
+			spec: Spec{CanDisable: true, Pools: []Pool{linux()}},
+			snap: Snapshot{Jobs: []Job{job(1)}, Runners: []Runner{
+				runner("idle", PhaseIdle, time.Hour, deleted), runner("working", PhaseBusy, time.Hour, deleted, withJob),
+				runner("clearing up", PhaseFinishing, time.Hour, deleted, used, func(r *Runner) { r.JobSeen = now.Add(-exitGrace + 1) }),
+				runner("cancelled", PhaseFinishing, time.Hour, deleted, used, func(r *Runner) { r.JobSeen = now.Add(-exitGrace) }),
+			}},
+			want: []string{
+				"kill linux idle: the server has deleted it, it has no job and still runs",
+				"kill linux cancelled: the server has deleted it, it has no job and still runs",
+				"start linux: job 1 of a/app waits and no runner of the pool is free",
+			},
+		},
+		{
+			name: "an idle runner that leaves a job waiting is nudged",
+			spec: Spec{CanDisable: true, Pools: []Pool{linux()}},
+			snap: Snapshot{Jobs: []Job{seen(job(1), nudgeAfter)}, Runners: []Runner{runner("a", PhaseIdle, nudgeAfter)}},
+			want: []string{"nudge linux a: a job for it has waited for 8s or more"},
+		},
+		{
+			name: "a runner is not nudged before its time, nor again too soon",
+			spec: Spec{CanDisable: true, Pools: []Pool{
+				linux(), linux(func(p *Pool) { p.Name, p.Labels, p.NudgedAt = "b", []string{"b"}, now.Add(-nudgeAgain+1) }),
+			}},
+			snap: Snapshot{Jobs: []Job{seen(job(1, "linux"), nudgeAfter-1), seen(job(2, "b"), time.Hour)}, Runners: []Runner{
+				runner("a", PhaseIdle, time.Minute), runner("b", PhaseIdle, time.Minute, func(r *Runner) { r.Pool = "b" }),
+			}},
+		},
+		{
+			name: "where the server cannot disable, a runner that leaves a job waiting is replaced",
+			spec: Spec{Pools: []Pool{linux()}},
+			snap: Snapshot{Jobs: []Job{seen(job(1), time.Minute)}, Runners: []Runner{runner("a", PhaseIdle, time.Minute)}},
+			want: []string{"stop linux a: a job for it has waited for 8s or more, and the server has no way to wake it"},
 		},
 		{
 			name: "an ephemeral runner that does not exit after its job is stopped",

@@ -79,7 +79,9 @@ type Job struct {
 	RunnerName string
 	// QueuedAt is the creation time that the server reports.
 	QueuedAt time.Time
-	URL      string // the page for people
+	// SeenAt is when the daemon first saw it queued, by the daemon's clock.
+	SeenAt time.Time
+	URL    string // the page for people
 }
 
 // JobList is what one listing of jobs gave.

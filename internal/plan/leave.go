@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -10,16 +11,52 @@ import (
 // served, so that such a runner is no supply.
 func (c *computation) leave() {
 	for _, r := range c.snap.Runners {
-		if r.Phase == PhaseExited || r.Phase == PhaseRemoving {
+		switch {
+		case r.Phase == PhaseExited && c.restart(r):
+		case r.Phase == PhaseExited, r.Phase == PhaseRemoving:
 			c.act(ActionRemove, r, orElse(r.Note, "its container has ended"))
-			continue
+		case r.HasJob || c.unknown(r):
+		case r.Gone:
+			c.bury(r)
+		default:
+			c.step(r)
 		}
-		if r.HasJob || c.unknown(r) {
-			continue
-		}
-		c.step(r)
 	}
 	c.shed()
+}
+
+// restart gives a persistent runner whose container has ended another one. Its
+// identity stays, whatever ended the container: a crash, a reboot of the host,
+// somebody's docker rm. It reports whether the runner stays, be it that it has
+// to wait.
+func (c *computation) restart(r Runner) bool {
+	p := c.byName[r.Pool]
+	if p == nil || r.Ephemeral || r.Told || r.Gone || !r.Registered || p.alive >= p.Max {
+		return false
+	}
+	if p.hold != "" || p.Probe && p.boot > 0 {
+		return true
+	}
+	p.alive++
+	p.boot++
+	p.supply++
+	p.ending--
+	p.count.Starting++
+	p.count.Leaving--
+	c.act(ActionRestart, r, orElse(r.Note, "its container has ended"))
+	return true
+}
+
+// bury ends a runner that the server has deleted. It gets no job any more and
+// does not end by itself, so it is no supply. One that has just had a job may
+// still be clearing up.
+func (c *computation) bury(r Runner) {
+	if p := c.byName[r.Pool]; p != nil && (r.Phase == PhaseIdle || r.Phase == PhaseStarting) {
+		c.lose(p, r)
+	}
+	if since := later(r.JobSeen, r.StartedAt); c.snap.Now.Sub(since) >= exitGrace {
+		c.act(ActionKill, r, "the server has deleted it, it has no job and still runs")
+	}
 }
 
 // step decides about one runner that is known to have no job.
@@ -72,7 +109,6 @@ func (c *computation) shed() {
 	for _, p := range c.pools {
 		for len(p.idle) > 0 && p.alive > p.Max && !c.unknown(p.idle[0]) {
 			r := p.idle[0]
-			p.idle = p.idle[1:]
 			c.takeOut(r, fmt.Sprintf("the pool has %d runners and its max is %d", p.alive, p.Max))
 			c.lose(p, r)
 		}
@@ -90,6 +126,7 @@ func (c *computation) lose(p *pool, r Runner) {
 		return
 	}
 	p.count.Idle--
+	p.idle = slices.DeleteFunc(p.idle, func(o Runner) bool { return o.Name == r.Name })
 }
 
 func later(a, b time.Time) time.Time {

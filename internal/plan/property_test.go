@@ -49,7 +49,7 @@ func world(r *rand.Rand) (Spec, Snapshot) {
 	}
 	for i := range r.IntN(8) {
 		snap.Jobs = append(snap.Jobs, Job{ID: int64(i), Repo: someRepos[r.IntN(3)], Labels: subset(r, someLabels),
-			QueuedAt: now.Add(-time.Duration(r.IntN(100)) * time.Second)})
+			QueuedAt: now.Add(-time.Duration(r.IntN(100)) * time.Second), SeenAt: now.Add(-time.Duration(r.IntN(20)) * time.Second)})
 	}
 	for i := range r.IntN(8) {
 		age := time.Duration(r.IntN(300)) * time.Second
@@ -63,6 +63,7 @@ func world(r *rand.Rand) (Spec, Snapshot) {
 		}
 		x.HasJob = x.Phase == PhaseBusy || r.IntN(4) == 0
 		x.Used = x.Ephemeral && x.Phase == PhaseFinishing
+		x.Registered, x.Gone, x.Told = r.IntN(4) > 0, r.IntN(8) == 0, x.Phase == PhaseStopping || r.IntN(4) == 0
 		snap.Runners = append(snap.Runners, x)
 	}
 	return spec, snap
@@ -91,8 +92,15 @@ func apply(snap Snapshot, p Plan, spec Spec) Snapshot {
 		case ActionRemove:
 			continue
 		case ActionKill:
-			r.Phase, r.Since = PhaseExited, snap.Now
 			continue
+		case ActionRestart:
+			r.Phase, r.Since, r.StartedAt = PhaseStarting, snap.Now, snap.Now
+		case ActionNudge:
+			for i := range spec.Pools {
+				if spec.Pools[i].Name == r.Pool {
+					spec.Pools[i].NudgedAt = snap.Now
+				}
+			}
 		case ActionStop:
 			r.Phase, r.Since = PhaseStopping, snap.Now
 		case ActionDrain:
@@ -132,6 +140,10 @@ func check(t *testing.T, seed uint64) {
 		case ActionRemove:
 			if x.Phase != PhaseExited && x.Phase != PhaseRemoving {
 				t.Errorf("seed %d: removes %s in phase %s", seed, a.Runner, x.Phase)
+			}
+		case ActionRestart:
+			if x.Phase != PhaseExited || x.Ephemeral || x.Told || x.Gone {
+				t.Errorf("seed %d: restarts %+v", seed, x)
 			}
 		default:
 			if x.HasJob || unknown {

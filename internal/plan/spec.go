@@ -36,6 +36,8 @@ type Pool struct {
 	ShutdownTimeout time.Duration
 	// Hold, if not empty, says why nothing may be started in this pool.
 	Hold string
+	// NudgedAt is when a runner of the pool was last nudged, zero for never.
+	NudgedAt time.Time
 	// Probe limits the pool to one starting runner at a time, after failures
 	// and until one has come online. One that has ended counts until it is
 	// removed, since only then it is known how it fared.
@@ -71,7 +73,14 @@ type Runner struct {
 	// JobSeen is when a list last showed it with a job, zero for never. A
 	// list of several pages can miss a job while others come and go, so one
 	// look at it is not enough to end a runner that had one.
-	JobSeen   time.Time
+	JobSeen time.Time
+	// Registered is true if its identity at the server is known.
+	Registered bool
+	// Gone is true if the server was asked for just this runner and has it no
+	// more: somebody deleted it, or its job was cancelled.
+	Gone bool
+	// Told is true once it was told to stop.
+	Told      bool
 	CreatedAt time.Time
 	StartedAt time.Time // when its container was started, zero before
 	Since     time.Time // when it entered its phase
@@ -95,14 +104,18 @@ type Snapshot struct {
 // ActionKind is what is to be done.
 type ActionKind string
 
-// The kinds of action. Drain, stop and kill are steps of one way down: a
+// The kinds of action. Restart gives a persistent runner whose container has
+// ended another one, with the same identity. Nudge makes an idle runner look at
+// the queue again. Drain, stop and kill are steps of one way down: a
 // runner is disabled, proven free, told to stop, and only then removed.
 const (
-	ActionStart  ActionKind = "start"
-	ActionDrain  ActionKind = "drain"  // disable at the server
-	ActionStop   ActionKind = "stop"   // SIGTERM; a job that it has is finished
-	ActionKill   ActionKind = "kill"   // SIGKILL, for one that ignored stop
-	ActionRemove ActionKind = "remove" // deregister, then remove its container
+	ActionStart   ActionKind = "start"
+	ActionRestart ActionKind = "restart"
+	ActionNudge   ActionKind = "nudge"
+	ActionDrain   ActionKind = "drain"  // disable at the server
+	ActionStop    ActionKind = "stop"   // SIGTERM; a job that it has is finished
+	ActionKill    ActionKind = "kill"   // SIGKILL, for one that cannot have a job and runs on
+	ActionRemove  ActionKind = "remove" // deregister, then remove its container
 )
 
 // Action is one thing to do, with its reason.

@@ -97,3 +97,11 @@ func NewStatus(spec Spec, p Plan) Status {
 	}
 	return s
 }
+
+// Finding is something of ours that has nobody, or nothing, behind it.
+type Finding struct {
+	Kind   string    `json:"kind"` // "runner in Gitea", "record" or "container"
+	Name   string    `json:"name"`
+	Reason string    `json:"reason"`
+	Due    time.Time `json:"due"` // when it is cleared away if it stays as it is
+}

@@ -13,11 +13,13 @@ import (
 
 // The steps that can be under way on a runner.
 const (
-	opStart  = "start"
-	opDrain  = "drain"
-	opStop   = "stop"
-	opKill   = "kill"
-	opRemove = "remove"
+	opStart   = "start"
+	opRestart = "restart"
+	opNudge   = "nudge"
+	opDrain   = "drain"
+	opStop    = "stop"
+	opKill    = "kill"
+	opRemove  = "remove"
 )
 
 // Pace of a step that fails again and again.
@@ -38,7 +40,11 @@ func (m *Manager) apply(ctx context.Context, p plan.Plan) {
 		if r == nil || r.op != "" || time.Now().Before(r.retryAt) {
 			continue
 		}
-		r.rec.Note = a.Reason
+		if a.Kind == plan.ActionNudge {
+			m.nudged[a.Pool] = time.Now()
+		} else {
+			r.rec.Note = a.Reason
+		}
 		m.begin(ctx, r, string(a.Kind))
 	}
 	m.resume(ctx)
@@ -54,11 +60,20 @@ func (m *Manager) resume(ctx context.Context) {
 		switch {
 		case r.rec.Phase == plan.PhaseDraining && !r.rec.Disabled:
 			m.begin(ctx, r, opDrain)
+		case r.rec.Nudging:
+			m.begin(ctx, r, opNudge)
 		case r.rec.Phase == plan.PhaseStopping && !r.rec.Signalled && r.job == nil:
 			m.begin(ctx, r, opStop)
 		}
 	}
 }
+
+// A runner's name is namePrefix, the instance id, the pool, and nameRandom
+// random characters.
+const (
+	namePrefix = "scaler-"
+	nameRandom = 8
+)
 
 // newRunner makes the record of a runner that is to be started. Its name
 // carries the instance id, which makes it provably ours at the server.
@@ -80,7 +95,7 @@ func (m *Manager) begin(ctx context.Context, r *runner, op string) {
 	r.op = op
 	s := step{rec: r.rec, suspect: r.suspect}
 	timeout := stepTimeout
-	if op == opStart {
+	if op == opStart || op == opRestart {
 		timeout += m.cfg.Pools[r.rec.Pool].StartTimeout
 		s.careful = m.breakers[r.rec.Pool].probing
 	}
@@ -98,6 +113,10 @@ func (m *Manager) do(ctx context.Context, op string, s step) result {
 	switch op {
 	case opStart:
 		return m.start(ctx, s)
+	case opRestart:
+		return m.restart(ctx, s)
+	case opNudge:
+		return m.nudge(ctx, s)
 	case opDrain:
 		return m.disable(ctx, s)
 	case opStop:
@@ -115,6 +134,11 @@ func (m *Manager) settle(res result) {
 	r.op, r.rec = "", res.rec
 	log := m.log.With("cycle", m.cycle, "pool", res.rec.Pool, "runner", res.rec.Name)
 	m.judge(res)
+	r.gone = r.gone || res.deleted
+	if res.cannotDisable && m.canDisable {
+		m.canDisable = false
+		log.Info("the server cannot disable runners: they are told to stop without it, and finish a job that comes meanwhile")
+	}
 	if res.gone {
 		delete(m.runners, res.rec.Name)
 		if m.cfg.OnRemoved != nil {
@@ -123,7 +147,7 @@ func (m *Manager) settle(res result) {
 	}
 	subject := "runner " + res.rec.Name
 	switch {
-	case res.err != nil && res.op == opStart:
+	case res.err != nil && (res.op == opStart || res.op == opRestart):
 		// The pool's problem says it; here it goes to those who look closer.
 		log.Debug("runner not started", "err", res.err)
 	case res.err != nil:

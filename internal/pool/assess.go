@@ -85,6 +85,9 @@ func (m *Manager) look(r *runner, seen *observation) {
 	case r.rec.Phase == plan.PhaseBusy && r.rec.Ephemeral:
 		r.rec.Enter(plan.PhaseFinishing, fmt.Sprintf("job %d is over", r.rec.Job), seen.at)
 	case r.rec.Phase == plan.PhaseBusy:
+		if b := m.breakers[r.rec.Pool]; b != nil && !b.token {
+			b.succeed()
+		}
 		r.rec.Enter(plan.PhaseIdle, fmt.Sprintf("job %d is over", r.rec.Job), seen.at)
 	case r.rec.Phase == plan.PhaseStarting && r.rec.Identity != nil:
 		if s, listed := v.runners[r.rec.Identity.ID]; listed && s.Online && s.Name == r.rec.Name {

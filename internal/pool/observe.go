@@ -29,6 +29,8 @@ type scopeView struct {
 	total   int                // queued jobs that the server counts
 	running map[int64]plan.Job // by runner id
 	runners map[int64]plan.ServerRunner
+	// audited is set if runners has all of the scope's runners.
+	audited bool
 }
 
 // need is what a cycle has to read of a scope.
@@ -38,6 +40,7 @@ type need struct {
 	pools   []plan.Pool
 	running bool // a runner of ours is there
 	runners bool // a runner is expected to come online
+	audit   bool // it is time to compare all runners with ours
 }
 
 // observe reads everything once. Containers come first and the queue before
@@ -54,7 +57,7 @@ func (m *Manager) observe(ctx context.Context) *observation {
 	}
 	var group errgroup.Group
 	var mu sync.Mutex
-	for scope, n := range m.needs() {
+	for scope, n := range m.needs(seen.at) {
 		group.Go(func() error {
 			view := m.view(ctx, scope, n)
 			mu.Lock()
@@ -68,7 +71,7 @@ func (m *Manager) observe(ctx context.Context) *observation {
 }
 
 // needs says what has to be read: nothing is asked for that no decision needs.
-func (m *Manager) needs() map[plan.Scope]*need {
+func (m *Manager) needs(now time.Time) map[plan.Scope]*need {
 	needs := make(map[plan.Scope]*need)
 	of := func(s plan.Scope) *need {
 		if needs[s] == nil {
@@ -90,6 +93,13 @@ func (m *Manager) needs() map[plan.Scope]*need {
 		n := of(r.rec.Scope)
 		n.running = true
 		n.runners = n.runners || r.rec.Phase == plan.PhaseStarting && !r.rec.Online
+		// One that should have exited by now may have been deleted.
+		n.audit = n.audit || r.rec.Phase == plan.PhaseFinishing && !r.gone && now.Sub(r.rec.Since) >= finishingDoubt
+	}
+	for _, n := range needs {
+		if now.Sub(m.auditedAt) >= auditInterval {
+			n.audit, n.running = true, true
+		}
 	}
 	return needs
 }
@@ -119,12 +129,13 @@ func (m *Manager) view(ctx context.Context, scope plan.Scope, n *need) *scopeVie
 			v.running[j.RunnerID] = j
 		}
 	}
-	if n.runners && v.err == nil {
+	if (n.runners || n.audit) && v.err == nil {
 		// An incomplete list serves too: who is on it is there.
 		list, err := m.ports.Forge.Runners(ctx, scope)
 		if err != nil {
 			v.err = err
 		}
+		v.audited = n.audit && err == nil && list.Complete
 		for _, r := range list.Runners {
 			v.runners[r.ID] = r
 		}
@@ -140,6 +151,7 @@ func (m *Manager) spec(seen *observation) plan.Spec {
 	for i := range spec.Pools {
 		p := &spec.Pools[i]
 		p.Hold, p.Probe = m.holdOf(p.Name, seen.at), m.breakers[p.Name].probing
+		p.NudgedAt = m.nudged[p.Name]
 		if m.draining {
 			p.Min, p.Idle, p.Max, p.IdleTimeout = 0, 0, 0, 0
 		}
@@ -184,14 +196,26 @@ func (m *Manager) snapshot(seen *observation) plan.Snapshot {
 			// between two listings.
 			if !known[j.ID] && !running[j.ID] {
 				known[j.ID] = true
+				j.SeenAt = m.sawFirst(j.ID, seen.at)
 				snap.Jobs = append(snap.Jobs, j)
 			}
 		}
 	}
+	maps.DeleteFunc(m.firstSeen, func(id int64, _ time.Time) bool { return !known[id] && len(snap.Unknown) == 0 })
 	for _, name := range slices.Sorted(maps.Keys(m.runners)) {
 		snap.Runners = append(snap.Runners, m.runners[name].forPlan(seen.at))
 	}
 	return snap
+}
+
+// sawFirst returns when a job was first seen queued.
+func (m *Manager) sawFirst(job int64, now time.Time) time.Time {
+	first, known := m.firstSeen[job]
+	if !known {
+		first = now
+		m.firstSeen[job] = first
+	}
+	return first
 }
 
 // forPlan is the runner in the planner's terms.
@@ -199,6 +223,7 @@ func (r *runner) forPlan(now time.Time) plan.Runner {
 	p := plan.Runner{
 		Name: r.rec.Name, Pool: r.rec.Pool, Scope: r.rec.Scope, Phase: r.rec.Phase, Ephemeral: r.rec.Ephemeral,
 		Used: r.rec.Used, HasJob: r.job != nil, JobSeen: r.jobSeen, CreatedAt: r.rec.CreatedAt, StartedAt: r.rec.StartedAt, Since: r.rec.Since, Note: r.rec.Note,
+		Registered: r.rec.Identity != nil, Gone: r.gone, Told: r.rec.Signalled,
 	}
 	if r.rec.Phase == plan.PhaseDraining && !r.rec.Disabled {
 		p.Since = now // the wait begins when the server has confirmed it

@@ -70,6 +70,10 @@ type Manager struct {
 	conditions *conditions
 	canDisable bool
 	draining   bool
+	firstSeen  map[int64]time.Time  // queued jobs, by the daemon's clock
+	nudged     map[string]time.Time // by pool
+	corpses    map[corpse]time.Time // when each was first seen
+	auditedAt  time.Time
 	cycle      uint64
 	started    time.Time
 
@@ -77,7 +81,7 @@ type Manager struct {
 	ends     chan struct{} // likewise for removals
 	results  chan result
 	trigger  chan struct{}
-	previews chan preview
+	requests chan func()   // to be called by the loop
 	stopping chan struct{} // closed when nothing new may begin
 	status   atomic.Pointer[plan.Status]
 	records  atomic.Pointer[map[string]state.Record]
@@ -96,6 +100,8 @@ type runner struct {
 	jobSeen time.Time
 	// suspect is set if the container ended without having been told to.
 	suspect bool
+	// gone is set if the server was asked for the runner and does not have it.
+	gone bool
 	// retryAt and retries pace a step that fails again and again.
 	retryAt time.Time
 	retries int
@@ -113,6 +119,7 @@ type result struct {
 	existed bool // the server still had it
 	// cannotDisable is set if the server has no way to disable a runner.
 	cannotDisable bool
+	deleted       bool // the server does not know the runner any more
 	took          time.Duration
 }
 
@@ -122,8 +129,9 @@ func New(cfg Config, ports Ports, log *slog.Logger) *Manager {
 		cfg: cfg, ports: ports, log: log,
 		runners: make(map[string]*runner), breakers: make(map[string]*breaker),
 		conditions: newConditions(log), canDisable: true,
+		firstSeen: make(map[int64]time.Time), nudged: make(map[string]time.Time), corpses: make(map[corpse]time.Time),
 		starts: make(chan struct{}, max(cfg.ParallelStarts, 1)), ends: make(chan struct{}, max(cfg.ParallelStarts, 1)),
-		results: make(chan result), trigger: make(chan struct{}, 1), previews: make(chan preview), stopping: make(chan struct{}),
+		results: make(chan result), trigger: make(chan struct{}, 1), requests: make(chan func()), stopping: make(chan struct{}),
 		ready: func() {},
 	}
 	for name := range cfg.Pools {
@@ -179,8 +187,8 @@ func (m *Manager) turn(ctx context.Context) {
 			return
 		case r := <-m.results:
 			m.settle(r)
-		case p := <-m.previews:
-			p.answer <- m.preview(p.ctx)
+		case f := <-m.requests:
+			f()
 		case <-m.trigger:
 			timer.Reset(max(cycleGap-time.Since(last), 0))
 		case <-timer.C:
@@ -210,6 +218,8 @@ func (m *Manager) runCycle(ctx context.Context) {
 	}
 	m.adopt(ctx, seen)
 	m.assess(seen)
+	m.audit(ctx, seen)
+	m.reapDue(ctx, seen)
 	spec, snap := m.spec(seen), m.snapshot(seen)
 	p := plan.Compute(spec, snap)
 	m.publish(spec, seen, p)
@@ -223,6 +233,9 @@ func (m *Manager) load() error {
 		return err
 	}
 	for _, rec := range all {
+		// The time since it was disabled is the wall clock's, which may have
+		// been set since: the wait begins anew.
+		rec.Disabled = false
 		m.runners[rec.Name] = &runner{rec: rec}
 	}
 	if len(all) > 0 {

@@ -42,6 +42,7 @@ type Forge interface {
 	QueuedJobs(ctx context.Context, scope plan.Scope, limit int, counts func(plan.Job) bool) (plan.JobList, error)
 	RunningJobs(ctx context.Context, scope plan.Scope) (plan.JobList, error)
 	Runners(ctx context.Context, scope plan.Scope) (plan.RunnerList, error)
+	Runner(ctx context.Context, scope plan.Scope, id int64) (plan.ServerRunner, error)
 	SetRunnerDisabled(ctx context.Context, scope plan.Scope, id int64, disabled bool) error
 }
 

@@ -158,14 +158,7 @@ func (r *rig) run(change ...func(*Ports)) {
 	}
 	r.store = store
 	log := slog.New(slog.NewTextHandler(io.MultiWriter(r.log), &slog.HandlerOptions{Level: slog.LevelInfo}))
-	client, err := gitea.New(gitea.Options{
-		URL: giteatest.BaseURL, Token: func() (plan.Secret, error) { return apiToken, nil },
-		Transport: r.gitea.Client().Transport, Logger: slog.New(slog.DiscardHandler),
-		RetryWaitMin: 100 * time.Millisecond, RetryWaitMax: time.Second,
-	})
-	if err != nil {
-		r.t.Fatal(err)
-	}
+	client := r.client()
 	registrar := register.New(client, client, []register.Token{{Name: "instance", Scope: instanceScope, Read: func() (plan.Secret, error) {
 		value, _ := r.token.Load().(string)
 		if value == "" {
@@ -189,6 +182,20 @@ func (r *rig) run(change ...func(*Ports)) {
 		}
 		store.Close()
 	}
+}
+
+// client returns a client of the in-memory Gitea.
+func (r *rig) client() *gitea.Client {
+	r.t.Helper()
+	client, err := gitea.New(gitea.Options{
+		URL: giteatest.BaseURL, Token: func() (plan.Secret, error) { return apiToken, nil },
+		Transport: r.gitea.Client().Transport, Logger: slog.New(slog.DiscardHandler),
+		RetryWaitMin: 100 * time.Millisecond, RetryWaitMax: time.Second,
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return client
 }
 
 // after lets virtual time pass.
@@ -274,3 +281,39 @@ func persistent(c *Config) {
 		c.Pools[name] = o
 	}
 }
+
+// kill kills a container.
+func (r *rig) kill(container string) {
+	if err := r.engine.Signal(context.Background(), container, "SIGKILL"); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// delete deletes a runner in Gitea, as somebody would in the web page.
+func (r *rig) delete(id int64) {
+	if err := r.client().DeleteRunner(context.Background(), instanceScope, id); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// disable disables a runner in Gitea.
+func (r *rig) disable(id int64) {
+	if err := r.client().SetRunnerDisabled(context.Background(), instanceScope, id, true); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// register registers a runner that never comes online.
+func (r *rig) register(name string) {
+	if _, err := r.client().Register(context.Background(), registrationToken, plan.Registration{Name: name}); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// preset is a store whose records were changed while no daemon ran.
+type preset struct {
+	Store
+	records []state.Record
+}
+
+func (p *preset) Records() ([]state.Record, error) { return p.records, nil }

@@ -73,26 +73,23 @@ func (m *Manager) DotRunner(name string) ([]byte, error) {
 	return dotRunner(rec)
 }
 
-// preview is a request for a plan that is not carried out.
-type preview struct {
-	ctx    context.Context
-	answer chan plan.Plan
-}
-
 // Preview returns what a cycle would do now, and changes nothing.
 func (m *Manager) Preview(ctx context.Context) (plan.Plan, error) {
-	p := preview{ctx: ctx, answer: make(chan plan.Plan, 1)}
+	var p plan.Plan
+	err := m.ask(ctx, func() { p = m.preview(ctx) })
+	return p, err
+}
+
+// ask has the loop call f between two cycles, and waits for it.
+func (m *Manager) ask(ctx context.Context, f func()) error {
+	done := make(chan struct{})
 	select {
-	case m.previews <- p:
+	case m.requests <- func() { f(); close(done) }:
 	case <-ctx.Done():
-		return plan.Plan{}, fmt.Errorf("preview: %w", context.Cause(ctx))
+		return fmt.Errorf("wait for the daemon's loop: %w", context.Cause(ctx))
 	}
-	select {
-	case answer := <-p.answer:
-		return answer, nil
-	case <-ctx.Done():
-		return plan.Plan{}, fmt.Errorf("preview: %w", context.Cause(ctx))
-	}
+	<-done // f ends with ctx
+	return nil
 }
 
 // PreviewOnce is Preview for a Manager that does not run: it reads the records

@@ -52,6 +52,87 @@ func (m *Manager) start(ctx context.Context, s step) result {
 	return result{rec: rec}
 }
 
+// restart gives a persistent runner whose container has ended another one,
+// made as its pool says today, with the identity that it has.
+func (m *Manager) restart(ctx context.Context, s step) result {
+	select {
+	case <-m.stopping:
+		return result{rec: s.rec}
+	case m.starts <- struct{}{}:
+		defer func() { <-m.starts }()
+	}
+	end := m.inquire(ctx, s)
+	rec, err := m.remake(ctx, s.rec, end.note)
+	res := result{rec: rec, err: err}
+	switch {
+	case errors.Is(err, errNotOurs):
+		res.err, res.deleted = nil, true // the next cycle removes it
+	case err != nil:
+		res.rec.Enter(plan.PhaseExited, err.Error(), time.Now())
+		res.err = errors.Join(err, m.ports.Store.Put(res.rec))
+	default:
+		_, res.verdict = end.judge(s.rec, true)
+	}
+	return res
+}
+
+// errNotOurs is for an identity that the server does not know any more.
+var errNotOurs = errors.New("the server does not know the runner any more")
+
+func (m *Manager) remake(ctx context.Context, rec state.Record, note string) (state.Record, error) {
+	found, err := m.ports.Forge.Runner(ctx, rec.Scope, rec.Identity.ID)
+	switch {
+	case errors.Is(err, plan.ErrNotFound), err == nil && found.Name != rec.Name:
+		return rec, errNotOurs
+	case err != nil:
+		return rec, err
+	}
+	old := rec.ContainerID
+	rec.Enter(plan.PhaseStarting, note, time.Now())
+	rec.ContainerID, rec.StartedAt, rec.Online = "", time.Time{}, false
+	if err := m.ports.Store.Put(rec); err != nil {
+		return rec, err
+	}
+	if old != "" {
+		if err := m.ports.Engine.Remove(ctx, old, false); err != nil {
+			rec.ContainerID = old
+			return rec, err
+		}
+	}
+	rec.ContainerID, err = m.ports.Engine.Create(ctx, rec.Pool, rec.Name)
+	if err != nil {
+		return rec, err
+	}
+	if err := m.launch(ctx, rec); err != nil {
+		return rec, err
+	}
+	rec.StartedAt = time.Now()
+	return rec, m.ports.Store.Put(rec)
+}
+
+// nudge has the server note a change of the runner, which makes it look at
+// the queue again. While it is disabled it gets no job, so that it is enabled
+// again is stored as what is to be done, before.
+func (m *Manager) nudge(ctx context.Context, s step) result {
+	rec := s.rec
+	if !rec.Nudging {
+		rec.Nudging = true
+		if err := m.ports.Store.Put(rec); err != nil {
+			return result{rec: s.rec, err: err}
+		}
+		if err := m.ports.Forge.SetRunnerDisabled(ctx, rec.Scope, rec.Identity.ID, true); errors.Is(err, plan.ErrUnsupported) {
+			rec.Nudging = false
+			return result{rec: rec, err: m.ports.Store.Put(rec), cannotDisable: true}
+		}
+	}
+	err := m.ports.Forge.SetRunnerDisabled(ctx, rec.Scope, rec.Identity.ID, false)
+	if err != nil && !errors.Is(err, plan.ErrNotFound) {
+		return result{rec: rec, err: fmt.Errorf("enable runner again: %w", err)}
+	}
+	rec.Nudging = false
+	return result{rec: rec, err: m.ports.Store.Put(rec)}
+}
+
 // make registers the runner and creates its container. Neither needs the
 // other, so they run side by side. Only after failures the container comes
 // first: an image that cannot be had must then cost no registration.

@@ -93,7 +93,7 @@ func (m *Manager) judge(res result) {
 		return
 	}
 	switch {
-	case res.op == opStart && res.err != nil:
+	case (res.op == opStart || res.op == opRestart) && res.err != nil:
 		b.fail(time.Now(), res.rec.Name, res.err)
 	case res.verdict != nil:
 		b.fail(time.Now(), res.rec.Name, res.verdict)
@@ -110,14 +110,16 @@ func (m *Manager) report(res result, log *slog.Logger) {
 			return
 		}
 		log.Info("runner started", "reason", res.rec.Reason, "took", res.took.Round(time.Millisecond).String())
+	case opRestart:
+		if !res.deleted {
+			log.Info("runner has a new container", "note", res.rec.Note, "took", res.took.Round(time.Millisecond).String())
+		}
+	case opNudge:
+		log.Info("runner nudged: a job waited beside it")
 	case opDrain:
 		if !res.cannotDisable {
 			log.Info("runner disabled", "reason", res.rec.Note)
 			return
-		}
-		if m.canDisable {
-			m.canDisable = false
-			log.Info("the server cannot disable runners: they are told to stop without it, and finish a job that comes meanwhile")
 		}
 		log.Info("runner told to stop", "reason", res.rec.Note)
 	case opStop:

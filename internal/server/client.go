@@ -79,9 +79,19 @@ func (c *Client) Trigger(ctx context.Context) error {
 	return err
 }
 
+// Reap has the daemon look for what has nobody, or nothing, behind it, and
+// returns it; unless it is a dry run, what is due is cleared away.
+func (c *Client) Reap(ctx context.Context, dryRun bool) ([]plan.Finding, error) {
+	return ask[[]plan.Finding](ctx, c, planTimeout, http.MethodPost, fmt.Sprintf("/v1/reap?dry_run=%v", dryRun))
+}
+
 func get[T any](ctx context.Context, c *Client, timeout time.Duration, path string) (T, error) {
+	return ask[T](ctx, c, timeout, http.MethodGet, path)
+}
+
+func ask[T any](ctx context.Context, c *Client, timeout time.Duration, method, path string) (T, error) {
 	var v T
-	body, err := c.call(ctx, timeout, http.MethodGet, path)
+	body, err := c.call(ctx, timeout, method, path)
 	if err != nil {
 		return v, err
 	}

@@ -43,6 +43,7 @@ func (s *Server) handler() http.Handler {
 		{http.MethodGet, "/v1/runners/{name}", s.getRunner},
 		{http.MethodGet, "/v1/runners/{name}/dotrunner", s.getDotRunner},
 		{http.MethodPost, "/v1/trigger", s.postTrigger},
+		{http.MethodPost, "/v1/reap", s.postReap},
 	} {
 		mux.HandleFunc(r.method+" "+r.path, r.serve)
 		mux.HandleFunc(r.path, func(w http.ResponseWriter, req *http.Request) {
@@ -104,6 +105,18 @@ func (s *Server) getPlan(w http.ResponseWriter, r *http.Request) {
 func (s *Server) postTrigger(w http.ResponseWriter, _ *http.Request) {
 	s.source.Trigger()
 	w.WriteHeader(http.StatusNoContent)
+}
+
+// postReap takes the parameter dry_run=true.
+func (s *Server) postReap(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), previewTimeout)
+	defer cancel()
+	findings, err := s.source.Reap(ctx, r.FormValue("dry_run") == "true")
+	if err != nil {
+		writeError(w, statusOf(err), err)
+		return
+	}
+	writeJSON(w, http.StatusOK, findings)
 }
 
 // statusOf returns the HTTP status for an error of the Source.

@@ -20,7 +20,8 @@ import (
 )
 
 // Source is the daemon as the API sees it. Its methods may be called
-// concurrently; only Preview may take its time.
+// concurrently; only Preview and Reap may take their
+// time.
 type Source interface {
 	// Status returns the state after the last cycle, runners with history.
 	Status() plan.Status
@@ -30,6 +31,9 @@ type Source interface {
 	// The error wraps plan.ErrNotFound if there is no such runner or if it has
 	// not been registered yet.
 	DotRunner(name string) ([]byte, error)
+	// Reap looks for what has nobody, or nothing, behind it, and unless it is a
+	// dry run clears away what is due. Its ctx has a deadline.
+	Reap(ctx context.Context, dryRun bool) ([]plan.Finding, error)
 	// Trigger asks for a cycle at once.
 	Trigger()
 }

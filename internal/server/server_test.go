@@ -55,6 +55,10 @@ func (f *fakeSource) DotRunner(name string) ([]byte, error) {
 
 func (f *fakeSource) Trigger() { f.triggers.Add(1) }
 
+func (f *fakeSource) Reap(_ context.Context, dryRun bool) ([]plan.Finding, error) {
+	return []plan.Finding{{Kind: "record", Name: fmt.Sprintf("dry-%v", dryRun), Due: now}}, nil
+}
+
 // serve runs a server on a socket until the test ends.
 func serve(t *testing.T, source Source, log *slog.Logger) *Client {
 	t.Helper()
@@ -142,6 +146,8 @@ func TestAnswers(t *testing.T) {
 		{name: "text is left as it is", method: "GET", path: "/v1/runners", status: 200, want: `"reason":"min <2>"`},
 		{name: "empty plan has lists", method: "GET", path: "/v1/plan", status: 200, want: `{"actions":[],"queue":[]}`},
 		{name: "trigger", method: "POST", path: "/v1/trigger", status: 204},
+		{name: "reap", method: "POST", path: "/v1/reap", status: 200, want: "dry-false"},
+		{name: "reap as a dry run", method: "POST", path: "/v1/reap?dry_run=true", status: 200, want: "dry-true"},
 		{name: "unknown route", method: "GET", path: "/v2/status", status: 404, want: `{"error":"no /v2/status: this scaler does not know it"}`},
 		{name: "unknown runner", method: "GET", path: "/v1/runners/x", status: 404, want: `{"error":"runner x: not found"}`},
 		{name: "status is not posted", method: "POST", path: "/v1/status", status: 405, want: `{"error":"POST /v1/status: use GET"}`, allow: "GET"},

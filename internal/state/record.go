@@ -27,6 +27,9 @@ type Record struct {
 	// Disabled is set once the server has confirmed that it gives the runner
 	// no more jobs.
 	Disabled bool
+	// Nudging is set while the server may have the runner disabled only to
+	// wake it.
+	Nudging bool
 	// Signalled is set once the engine has told the runner to stop.
 	Signalled bool
 	// ContainerID is empty until the engine has answered.
@@ -84,6 +87,7 @@ type stored struct {
 	Used         bool            `json:"used,omitempty"`
 	Online       bool            `json:"online,omitempty"`
 	Disabled     bool            `json:"disabled,omitempty"`
+	Nudging      bool            `json:"nudging,omitempty"`
 	Signalled    bool            `json:"signalled,omitempty"`
 	ContainerID  string          `json:"container_id,omitempty"`
 	Identity     *storedIdentity `json:"identity,omitempty"`
@@ -107,7 +111,7 @@ type storedIdentity struct {
 func (r Record) encode() ([]byte, error) {
 	s := stored{
 		Name: r.Name, Pool: r.Pool, Token: r.Token, Scope: r.Scope.String(), Phase: r.Phase, Since: r.Since, CreatedAt: r.CreatedAt, StartedAt: r.StartedAt,
-		Ephemeral: r.Ephemeral, Used: r.Used, Online: r.Online, Disabled: r.Disabled, Signalled: r.Signalled, ContainerID: r.ContainerID, Unregistered: r.Unregistered, Job: r.Job,
+		Ephemeral: r.Ephemeral, Used: r.Used, Online: r.Online, Disabled: r.Disabled, Nudging: r.Nudging, Signalled: r.Signalled, ContainerID: r.ContainerID, Unregistered: r.Unregistered, Job: r.Job,
 		Reason: r.Reason, Note: r.Note, History: r.History,
 	}
 	if id := r.Identity; id != nil {
@@ -131,7 +135,7 @@ func decode(data []byte) (Record, error) {
 	}
 	r := Record{
 		Name: s.Name, Pool: s.Pool, Token: s.Token, Scope: scope, Phase: s.Phase, Since: s.Since, CreatedAt: s.CreatedAt, StartedAt: s.StartedAt,
-		Ephemeral: s.Ephemeral, Used: s.Used, Online: s.Online, Disabled: s.Disabled, Signalled: s.Signalled, ContainerID: s.ContainerID, Unregistered: s.Unregistered, Job: s.Job,
+		Ephemeral: s.Ephemeral, Used: s.Used, Online: s.Online, Disabled: s.Disabled, Nudging: s.Nudging, Signalled: s.Signalled, ContainerID: s.ContainerID, Unregistered: s.Unregistered, Job: s.Job,
 		Reason: s.Reason, Note: s.Note, History: s.History,
 	}
 	if id := s.Identity; id != nil {

@@ -1,0 +1,182 @@
+package pool
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"scaler.io/scaler/internal/plan"
+)
+
+const (
+	// auditInterval is how often all runners of a scope are compared with
+	// ours.
+	auditInterval = 30 * time.Second
+	// finishingDoubt is how long after its job an ephemeral runner may take
+	// to exit before the server is asked whether it still knows it.
+	finishingDoubt = 30 * time.Second
+	// corpseAge is how long a runner of ours has to be listed, offline and
+	// without anything of ours behind it, before it is deleted.
+	corpseAge = time.Minute
+)
+
+// corpse is a runner at the server of which we have neither a record nor a
+// container, and whose name we have made.
+type corpse struct {
+	scope plan.Scope
+	id    int64
+	name  string
+}
+
+// audit compares the runners that the server lists with ours, both ways: one
+// that is not listed any more has been deleted; one that is ours by its name
+// and has no record is a corpse. Only complete lists prove anything.
+func (m *Manager) audit(ctx context.Context, seen *observation) {
+	due := false
+	for scope, v := range seen.scopes {
+		if !v.audited {
+			continue
+		}
+		due = true
+		m.findDeleted(ctx, scope, v)
+		m.findCorpses(scope, v, seen)
+	}
+	if due {
+		m.auditedAt = seen.at
+	}
+}
+
+// findDeleted marks the runners that the server has no more, after asking for
+// each by its id.
+func (m *Manager) findDeleted(ctx context.Context, scope plan.Scope, v *scopeView) {
+	for _, name := range slices.Sorted(maps.Keys(m.runners)) {
+		r := m.runners[name]
+		id := r.rec.Identity
+		if r.rec.Scope != scope || r.op != "" || id == nil {
+			continue
+		}
+		if listed, found := v.runners[id.ID]; found && listed.Name == name {
+			r.gone = false
+			continue
+		}
+		found, err := m.ports.Forge.Runner(ctx, scope, id.ID)
+		if gone := errors.Is(err, plan.ErrNotFound) || err == nil && found.Name != name; gone && !r.gone {
+			r.gone = true
+			m.log.Debug("runner is not at the server any more", "pool", r.rec.Pool, "runner", name, "phase", r.rec.Phase)
+		}
+	}
+}
+
+// findCorpses notes since when runners that are provably ours have had nothing
+// behind them.
+func (m *Manager) findCorpses(scope plan.Scope, v *scopeView, seen *observation) {
+	still := make(map[corpse]bool)
+	for _, s := range v.runners {
+		c := corpse{scope: scope, id: s.ID, name: s.Name}
+		_, busy := v.running[s.ID]
+		_, container := seen.containers[s.Name]
+		if !m.madeName(s.Name) || m.runners[s.Name] != nil || container || s.Online || s.Busy || busy {
+			continue
+		}
+		still[c] = true
+		if _, known := m.corpses[c]; !known {
+			m.corpses[c] = seen.at
+		}
+	}
+	maps.DeleteFunc(m.corpses, func(c corpse, _ time.Time) bool { return c.scope == scope && !still[c] })
+}
+
+// madeName reports whether a name is one that this instance has given: the
+// instance id in full, a pool, and a random end of the length that we give.
+func (m *Manager) madeName(name string) bool {
+	rest, ours := strings.CutPrefix(name, namePrefix+m.cfg.Instance+"-")
+	at := strings.LastIndexByte(rest, '-')
+	return ours && at > 0 && len(rest)-at-1 == nameRandom
+}
+
+// reapDue deletes the corpses that have been that for long enough. An engine
+// that was not read may have their containers.
+func (m *Manager) reapDue(ctx context.Context, seen *observation) {
+	if seen.engineErr != nil {
+		return
+	}
+	for c, first := range m.corpses {
+		if v := seen.scopes[c.scope]; v != nil && v.audited && v.err == nil && seen.at.Sub(first) >= corpseAge {
+			m.reap(ctx, c)
+		}
+	}
+}
+
+// reap deletes a corpse, by its exact name.
+func (m *Manager) reap(ctx context.Context, c corpse) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stepTimeout)
+	defer cancel()
+	_, err := m.ports.Registrar.Forget(ctx, c.scope, c.name)
+	m.conditions.set("corpse "+c.name, text(err), time.Now())
+	if err == nil {
+		m.log.Info("corpse deleted", "runner", c.name, "scope", c.scope.String(), "id", c.id)
+		delete(m.corpses, c)
+	}
+}
+
+// Reap looks at once for what has nobody, or nothing, behind it, and returns
+// it. Unless it is a dry run, what is due is cleared away; the rest follows
+// when its time has come, as it would without this call.
+func (m *Manager) Reap(ctx context.Context, dryRun bool) ([]plan.Finding, error) {
+	var findings []plan.Finding
+	var failed error
+	err := m.ask(ctx, func() {
+		m.auditedAt = time.Time{}
+		seen := m.observe(ctx)
+		failed = seen.failure()
+		if failed != nil {
+			return
+		}
+		m.audit(ctx, seen)
+		findings = m.findings(seen)
+		if !dryRun {
+			m.reapDue(ctx, seen)
+			m.Trigger()
+		}
+	})
+	return findings, errors.Join(err, failed)
+}
+
+// failure joins what could not be read.
+func (o *observation) failure() error {
+	errs := []error{o.engineErr}
+	for _, v := range o.scopes {
+		errs = append(errs, v.err)
+	}
+	return errors.Join(errs...)
+}
+
+// findings lists what has nobody, or nothing, behind it.
+func (m *Manager) findings(seen *observation) []plan.Finding {
+	out := []plan.Finding{}
+	for c, first := range m.corpses {
+		out = append(out, plan.Finding{Kind: "runner in Gitea", Name: c.name, Due: first.Add(corpseAge),
+			Reason: fmt.Sprintf("ours by its name, offline in scope %s, and without record and container", c.scope)})
+	}
+	for name, r := range m.runners {
+		if r.rec.Phase == plan.PhaseExited || r.rec.Phase == plan.PhaseRemoving {
+			due := r.retryAt
+			if due.IsZero() {
+				due = seen.at
+			}
+			out = append(out, plan.Finding{Kind: "record", Name: name, Due: due, Reason: r.rec.Note})
+		}
+	}
+	for name, c := range seen.containers {
+		if m.runners[name] == nil {
+			out = append(out, plan.Finding{Kind: "container", Name: name, Due: seen.at, Reason: "without record, " + string(c.State) + "; it is adopted by its .runner file"})
+		}
+	}
+	slices.SortFunc(out, func(a, b plan.Finding) int { return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name)) })
+	return out
+}

@@ -56,7 +56,7 @@ func TestWriteStatus(t *testing.T) {
 		{name: "a long queue", status: many, want: []string{"QUEUE (100, 1 unserved)\n", "WHY\n  30 ", "\n  19 ", "  … and 80 more\n"}},
 		{name: "the same reason again", status: plan.Status{Queue: []plan.JobDecision{
 			{ID: 1, Repo: "a/b", QueuedAt: noon, Reason: "no " + strings.Repeat("x", 300)}, {ID: 2, Repo: "a/b", QueuedAt: noon, Reason: "no " + strings.Repeat("x", 300)}}},
-			want: []string{"  no " + strings.Repeat("x", maxWhy-4) + "…\n", "as above\n"}},
+			want: []string{"  no " + strings.Repeat("x", maxWhy-4) + "…\n", "as for job 1\n"}},
 		{name: "a long problem", status: plan.Status{Problems: []plan.Problem{{Subject: "docker", Since: noon, Message: strings.Repeat("word ", 30)}}},
 			want: []string{"\n  ! docker, for 0s: word", "word word\n    word word word"}},
 		{name: "a queue that was not read", status: plan.Status{QueueSize: 5}, want: []string{"QUEUE (5)\n  … and 5 more\n"}},

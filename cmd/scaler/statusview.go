@@ -110,10 +110,13 @@ func writeQueue(b *bytes.Buffer, queue []plan.JobDecision, total int, now time.T
 	section(b, "%s)", title)
 	shown := sorted[:min(len(sorted), maxQueueRows)]
 	rows := [][]string{{"JOB", "REPO", "NAME", "RUNS-ON", "WAITS", "POOL", "WHY"}}
-	for i, j := range shown {
+	first := make(map[string]int64) // the job at which a reason is shown
+	for _, j := range shown {
 		why := cut(clean(j.Reason), maxWhy)
-		if i > 0 && j.Reason == shown[i-1].Reason {
-			why = "as above"
+		if id, known := first[j.Reason]; known && len(j.Reason) > maxName {
+			why = fmt.Sprintf("as for job %d", id)
+		} else {
+			first[j.Reason] = j.ID
 		}
 		rows = append(rows, []string{jobID(j.ID), clean(j.Repo), orDash(cut(clean(j.Name), maxName)), orDash(clean(strings.Join(j.Labels, ", "))),
 			age(now.Sub(j.QueuedAt)), orDash(j.Pool), why})

@@ -46,7 +46,7 @@ process at once, which loses nothing either.`,
 
 // runDaemon runs the daemon until ctx ends.
 func runDaemon(ctx context.Context, cfg *config.Config, log *slog.Logger) error {
-	store, err := state.Open(cfg.StateDir)
+	store, err := state.OpenOrRecover(cfg.StateDir, log)
 	if err != nil {
 		return err
 	}
@@ -62,16 +62,16 @@ func runDaemon(ctx context.Context, cfg *config.Config, log *slog.Logger) error 
 	}
 	log.Info("scaler starts", "version", readBuildInfo().Version, "instance", store.Instance(), "gitea", cfg.Gitea.InternalURL,
 		"pools", len(cfg.Pools), "state", store.Path(), "control", cfg.ControlSocket)
-	return serveFleet(ctx, p, listener, log)
+	return serveFleet(ctx, p, listener, log, server.WithBackup(store.WriteTo))
 }
 
 // serveFleet runs the fleet and its control socket. The socket stays while the
 // fleet shuts down, which can take as long as its jobs.
-func serveFleet(ctx context.Context, p parts, listener net.Listener, log *slog.Logger) error {
+func serveFleet(ctx context.Context, p parts, listener net.Listener, log *slog.Logger, options ...server.Option) error {
 	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopServing()
 	served := make(chan error, 1)
-	go func() { served <- server.New(p.fleet, log).Serve(serving, listener) }()
+	go func() { served <- server.New(p.fleet, log, options...).Serve(serving, listener) }()
 	go introduce(ctx, p.gitea, log)
 	p.fleet.OnReady(func() {
 		notify(log, daemon.SdNotifyReady)

@@ -114,9 +114,12 @@ func (c *Client) call(ctx context.Context, timeout time.Duration, method, path s
 		return nil, c.explain(ctx, err)
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
-	if err != nil {
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	switch {
+	case err != nil:
 		return nil, c.explain(ctx, err)
+	case len(body) > maxAnswer:
+		return nil, fmt.Errorf("ask %s for %s: the answer has more than %d bytes", c.path, path, maxAnswer)
 	}
 	if resp.StatusCode >= 300 {
 		return nil, answerOf(resp.StatusCode, body)

@@ -42,6 +42,7 @@ func (s *Server) handler() http.Handler {
 		{http.MethodGet, "/v1/runners", s.getRunners},
 		{http.MethodGet, "/v1/runners/{name}", s.getRunner},
 		{http.MethodGet, "/v1/runners/{name}/dotrunner", s.getDotRunner},
+		{http.MethodGet, "/v1/state/backup", s.getBackup},
 		{http.MethodPost, "/v1/trigger", s.postTrigger},
 		{http.MethodPost, "/v1/reap", s.postReap},
 	} {
@@ -77,7 +78,7 @@ func (s *Server) getRunner(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, runners[i])
 }
 
-// getDotRunner answers the file itself. It is the one answer that holds a
+// getDotRunner answers the file itself. Like a backup of the state it holds a
 // secret, which is why it is logged.
 func (s *Server) getDotRunner(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("name")

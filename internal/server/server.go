@@ -2,7 +2,7 @@
 // socket, and the client that the commands use.
 //
 // The invariant that it protects: only the daemon's own user and root can
-// reach the API, since one of its answers holds a runner's token. So the
+// reach the API, since some of its answers hold runners' tokens. So the
 // socket has mode 0600 from the moment that it exists, and a socket or file of
 // somebody else is never taken over.
 package server
@@ -53,11 +53,16 @@ const (
 type Server struct {
 	source Source
 	log    *slog.Logger
+	backup backupFunc // nil if there is nothing to back up
 }
 
 // New returns a Server that is to be run by Serve.
-func New(source Source, log *slog.Logger) *Server {
-	return &Server{source: source, log: log}
+func New(source Source, log *slog.Logger, options ...Option) *Server {
+	s := &Server{source: source, log: log}
+	for _, o := range options {
+		o(s)
+	}
+	return s
 }
 
 // Serve answers requests until ctx ends, then closes the listener, which

@@ -40,6 +40,10 @@ type Record struct {
 	// Without it, a record that has no identity may have one there all the
 	// same: the answer can have been lost.
 	Unregistered bool
+	// Deregistered is set once the server has it no more, and Existed if it
+	// was this daemon that deleted it.
+	Deregistered bool
+	Existed      bool
 	// Job is the last job that the runner was seen with, 0 before.
 	Job int64
 	// Reason says why the runner was made, and Note what led to its phase.
@@ -92,6 +96,8 @@ type stored struct {
 	ContainerID  string          `json:"container_id,omitempty"`
 	Identity     *storedIdentity `json:"identity,omitempty"`
 	Unregistered bool            `json:"unregistered,omitempty"`
+	Deregistered bool            `json:"deregistered,omitempty"`
+	Existed      bool            `json:"existed,omitempty"`
 	Job          int64           `json:"job,omitempty"`
 	Reason       string          `json:"reason,omitempty"`
 	Note         string          `json:"note,omitempty"`
@@ -111,7 +117,7 @@ type storedIdentity struct {
 func (r Record) encode() ([]byte, error) {
 	s := stored{
 		Name: r.Name, Pool: r.Pool, Token: r.Token, Scope: r.Scope.String(), Phase: r.Phase, Since: r.Since, CreatedAt: r.CreatedAt, StartedAt: r.StartedAt,
-		Ephemeral: r.Ephemeral, Used: r.Used, Online: r.Online, Disabled: r.Disabled, Nudging: r.Nudging, Signalled: r.Signalled, ContainerID: r.ContainerID, Unregistered: r.Unregistered, Job: r.Job,
+		Ephemeral: r.Ephemeral, Used: r.Used, Online: r.Online, Disabled: r.Disabled, Nudging: r.Nudging, Signalled: r.Signalled, ContainerID: r.ContainerID, Unregistered: r.Unregistered, Deregistered: r.Deregistered, Existed: r.Existed, Job: r.Job,
 		Reason: r.Reason, Note: r.Note, History: r.History,
 	}
 	if id := r.Identity; id != nil {
@@ -135,7 +141,7 @@ func decode(data []byte) (Record, error) {
 	}
 	r := Record{
 		Name: s.Name, Pool: s.Pool, Token: s.Token, Scope: scope, Phase: s.Phase, Since: s.Since, CreatedAt: s.CreatedAt, StartedAt: s.StartedAt,
-		Ephemeral: s.Ephemeral, Used: s.Used, Online: s.Online, Disabled: s.Disabled, Nudging: s.Nudging, Signalled: s.Signalled, ContainerID: s.ContainerID, Unregistered: s.Unregistered, Job: s.Job,
+		Ephemeral: s.Ephemeral, Used: s.Used, Online: s.Online, Disabled: s.Disabled, Nudging: s.Nudging, Signalled: s.Signalled, ContainerID: s.ContainerID, Unregistered: s.Unregistered, Deregistered: s.Deregistered, Existed: s.Existed, Job: s.Job,
 		Reason: s.Reason, Note: s.Note, History: s.History,
 	}
 	if id := s.Identity; id != nil {

@@ -1,0 +1,148 @@
+package state
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"go.etcd.io/bbolt"
+
+	"scaler.io/scaler/internal/plan"
+)
+
+func TestCheck(t *testing.T) {
+	corrupt := func(change func(*bbolt.Tx) error) func(*testing.T, *Store) {
+		return func(t *testing.T, s *Store) { must(t, s.db.Update(change)) }
+	}
+	tests := map[string]struct {
+		prepare func(t *testing.T, s *Store)
+		records int
+		faults  []string // in order, parts of them
+	}{
+		"good": {func(*testing.T, *Store) {}, 2, nil},
+		"two broken records": {corrupt(func(tx *bbolt.Tx) error {
+			b := tx.Bucket(runnersBucket)
+			return errors.Join(b.Put([]byte("c"), []byte("{")), b.Put([]byte("d"), []byte(`{"name":"d","scope":"galaxy"}`)))
+		}), 2, []string{`decode runner "c"`, `decode runner "d"`}},
+		"record under another name": {corrupt(func(tx *bbolt.Tx) error {
+			b := tx.Bucket(runnersBucket)
+			return b.Put([]byte("z"), bytes.Clone(b.Get([]byte("a"))))
+		}), 3, []string{`the record of runner "z" has the name "a"`}},
+		"no time of creation": {corrupt(func(tx *bbolt.Tx) error { return tx.Bucket(metaBucket).Delete(createdKey) }), 2, []string{"no time of creation"}},
+		"later format":        {func(t *testing.T, s *Store) { must(t, setFormat(s, format+1)) }, 0, []string{"it is 3 and this scaler knows 2"}},
+		"format 0":            {func(t *testing.T, s *Store) { must(t, setFormat(s, 0)) }, 2, []string{"impossible format 0"}},
+		"no runners":          {corrupt(func(tx *bbolt.Tx) error { return tx.DeleteBucket(runnersBucket) }), 0, []string{"no instance id"}},
+		"another instance": {func(t *testing.T, s *Store) { must(t, writeInstance(filepath.Dir(s.Path()), instance)) }, 2,
+			[]string{instance}},
+		"no instance file": {func(t *testing.T, s *Store) {
+			must(t, os.Remove(filepath.Join(filepath.Dir(s.Path()), InstanceFileName)))
+		}, 2,
+			[]string{"is missing: the next start of the daemon writes it again"}},
+		"more than one wants to read": {corrupt(func(tx *bbolt.Tx) error {
+			for i := range maxFaults + 5 {
+				if err := tx.Bucket(runnersBucket).Put(fmt.Appendf(nil, "x%02d", i), nil); err != nil {
+					return err
+				}
+			}
+			return nil
+		}), 2, append(strings.Split(strings.Repeat("decode runner,", maxFaults), ",")[:maxFaults], "and 5 more")},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "state")
+			s := mustOpen(t, dir)
+			must(t, s.Put(record("a")), s.Put(record("b")))
+			tt.prepare(t, s)
+			must(t, s.Close())
+			before, _ := os.ReadFile(s.Path())
+			r, err := Check(s.Path(), dir)
+			if err != nil || len(r.Records) != tt.records || r.Size == 0 || r.Path != s.Path() {
+				t.Errorf("report %+v, %v, want %d records", r, err, tt.records)
+			}
+			if len(r.Faults) != len(tt.faults) {
+				t.Fatalf("faults %v, want %d", r.Faults, len(tt.faults))
+			}
+			for i, want := range tt.faults {
+				if !strings.Contains(r.Faults[i].Error(), want) {
+					t.Errorf("fault %d is %q, want %q in it", i, r.Faults[i], want)
+				}
+			}
+			if after, _ := os.ReadFile(s.Path()); !bytes.Equal(before, after) {
+				t.Error("the file was changed")
+			}
+		})
+	}
+}
+
+func TestCheckFindsEveryDamage(t *testing.T) {
+	for name, data := range damagedFiles(t) {
+		dir := stateDir(t, map[string][]byte{FileName: data})
+		if r, err := Check(filepath.Join(dir, FileName), ""); err != nil || len(r.Faults) == 0 {
+			t.Errorf("%s: faults %v, %v", name, r.Faults, err)
+		}
+	}
+}
+
+func TestCheckCannotLook(t *testing.T) {
+	synctest.Test(t, testCheckCannotLook)
+}
+
+func testCheckCannotLook(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "state")
+	if _, err := Check(filepath.Join(dir, FileName), dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("error = %v, want not exist", err)
+	}
+	s := mustOpen(t, dir)
+	if _, err := Check(s.Path(), dir); !errors.Is(err, ErrLocked) {
+		t.Errorf("error = %v, want ErrLocked", err)
+	}
+}
+
+func TestWriteToIsACopyOfThatMoment(t *testing.T) {
+	s := mustOpen(t, filepath.Join(t.TempDir(), "state"))
+	must(t, s.Put(record("a")))
+	var copied bytes.Buffer
+	n, err := s.WriteTo(&copied)
+	if err != nil || n != int64(copied.Len()) {
+		t.Fatalf("wrote %d of %d bytes, %v", n, copied.Len(), err)
+	}
+	must(t, s.Put(record("b")))
+	dir := stateDir(t, map[string][]byte{FileName: copied.Bytes()})
+	r, err := Check(filepath.Join(dir, FileName), "")
+	if err != nil || len(r.Faults) != 0 || len(r.Records) != 1 || r.Instance != s.Instance() {
+		t.Errorf("copy: %+v, %v", r, err)
+	}
+}
+
+func TestRecordAsJSONHasNoToken(t *testing.T) {
+	r := record("a")
+	data, err := json.Marshal([]Record{r})
+	must(t, err)
+	if strings.Contains(string(data), "runner-secret") || strings.Contains(string(data), "redacted") {
+		t.Errorf("the token is shown: %s", data)
+	}
+	var shown []map[string]any
+	must(t, json.Unmarshal(data, &shown))
+	identity, _ := shown[0]["identity"].(map[string]any)
+	if shown[0]["phase"] != string(plan.PhaseBusy) || shown[0]["scope"] != "repo:a/b" || identity["uuid"] != "u-7" || identity["id"] != 7.0 {
+		t.Errorf("it lacks what it should show: %s", data)
+	}
+	// Whatever else is stored is shown too.
+	var stored map[string]any
+	raw, err := r.encode()
+	must(t, err, json.Unmarshal(raw, &stored))
+	if len(stored) != len(shown[0]) {
+		t.Errorf("%d keys are stored and %d shown", len(stored), len(shown[0]))
+	}
+	r.Identity = nil
+	if data, err := json.Marshal(r); err != nil || strings.Contains(string(data), "identity") {
+		t.Errorf("%s, %v", data, err)
+	}
+}

@@ -1,0 +1,82 @@
+package state
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.etcd.io/bbolt"
+)
+
+// The formats of the file. A file with a later one was written by a later
+// scaler and is refused. What they hold:
+//
+//	1  bucket meta: format, instance; bucket runners: a record in JSON under each name
+//	2  meta has created_at too, and the instance id is in a file of its own as well
+const (
+	firstFormat = 1
+	format      = 2
+)
+
+var (
+	metaBucket    = []byte("meta")
+	runnersBucket = []byte("runners")
+	formatKey     = []byte("format")     // 8 bytes, big endian
+	instanceKey   = []byte("instance")   // text
+	createdKey    = []byte("created_at") // RFC 3339, UTC
+)
+
+// contents is what a file says of itself.
+type contents struct {
+	format   uint64 // 0 if it has no content yet
+	instance string
+	created  time.Time
+}
+
+// inspect reads the whole file and reports everything that is wrong with it.
+// Of a format later than the latest it reads no more than the number.
+func inspect(tx *bbolt.Tx, latest uint64, fault func(error)) contents {
+	for err := range tx.Check() {
+		fault(err)
+	}
+	meta := tx.Bucket(metaBucket)
+	if meta == nil {
+		if other, _ := tx.Cursor().First(); other != nil {
+			fault(errors.New("it is a database of something else"))
+		}
+		return contents{} // new
+	}
+	version := meta.Get(formatKey)
+	if len(version) != 8 {
+		fault(errors.New("it has no format version"))
+		return contents{}
+	}
+	c := contents{format: binary.BigEndian.Uint64(version), instance: string(meta.Get(instanceKey))}
+	if c.format > latest {
+		return c
+	}
+	if c.format < firstFormat {
+		fault(fmt.Errorf("it has the impossible format %d", c.format))
+	}
+	if c.instance == "" || tx.Bucket(runnersBucket) == nil {
+		fault(errors.New("it has no instance id"))
+	}
+	if c.format > firstFormat {
+		created, err := time.Parse(time.RFC3339Nano, string(meta.Get(createdKey)))
+		if err != nil {
+			fault(errors.New("it has no time of creation"))
+		}
+		c.created = created
+	}
+	_ = eachRecord(tx, func(name []byte, r Record, err error) error {
+		switch {
+		case err != nil:
+			fault(fmt.Errorf("decode runner %q: %w", name, err))
+		case r.Name != string(name):
+			fault(fmt.Errorf("the record of runner %q has the name %q", name, r.Name))
+		}
+		return nil
+	})
+	return c
+}

@@ -43,7 +43,7 @@ func wire(cfg *config.Config, store *state.Store, log *slog.Logger, change ...fu
 	if err != nil {
 		return parts{}, err
 	}
-	registrar := register.New(client, client, registrationTokens(cfg))
+	registrar := register.New(client, client, registrationTokens(cfg), cfg.Limits.Registrations)
 	fleetCfg := fleetConfig(cfg, store.Instance())
 	for _, c := range change {
 		c(&fleetCfg)

@@ -165,7 +165,7 @@ func (r *rig) run(change ...func(*Ports)) {
 			return "", errors.New("open token file: no such file or directory")
 		}
 		return plan.Secret(value), nil
-	}}})
+	}}}, 600)
 	r.config.Instance = store.Instance()
 	ports := Ports{Engine: r.engine, Inspector: r.engine, Forge: client, Registrar: registrar, Store: store}
 	for _, c := range change {

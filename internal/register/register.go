@@ -13,6 +13,8 @@ import (
 	"fmt"
 	"sync"
 
+	"golang.org/x/time/rate"
+
 	"scaler.io/scaler/internal/plan"
 )
 
@@ -45,16 +47,21 @@ type Registrar struct {
 	server server
 	minter minter
 	tokens map[string]Token
+	pace   *rate.Limiter // of registrations, over all tokens
 
 	mu       sync.Mutex
 	minted   map[string]plan.Secret
 	rejected map[string]plan.Secret // the value that the server refused last
 }
 
-// New returns a Registrar for the tokens.
-func New(s server, m minter, tokens []Token) *Registrar {
+// New returns a Registrar for the tokens, which makes at most perMinute
+// registrations a minute over all of them. Up to a sixth of that may come at
+// once; what is beyond waits its turn. It bounds what a fault that nobody
+// foresaw can do to the server.
+func New(s server, m minter, tokens []Token, perMinute int) *Registrar {
 	r := &Registrar{
 		server: s, minter: m, tokens: make(map[string]Token, len(tokens)),
+		pace:   rate.NewLimiter(rate.Limit(perMinute)/60, max(perMinute/6, 1)),
 		minted: make(map[string]plan.Secret), rejected: make(map[string]plan.Secret),
 	}
 	for _, t := range tokens {
@@ -94,6 +101,9 @@ func (r *Registrar) Register(ctx context.Context, name string, reg plan.Registra
 	t, known := r.tokens[name]
 	if !known {
 		return plan.Identity{}, fmt.Errorf("register runner %s: registration token %s is not configured", reg.Name, name)
+	}
+	if err := r.pace.Wait(ctx); err != nil {
+		return plan.Identity{}, fmt.Errorf("register runner %s: wait for a turn under limits.registrations: %w", reg.Name, err)
 	}
 	for attempt := 0; ; attempt++ {
 		value, err := r.value(ctx, t)
@@ -165,7 +175,7 @@ func (r *Registrar) Deregister(ctx context.Context, scope plan.Scope, id plan.Id
 	case errors.Is(err, plan.ErrNotFound):
 		return false, nil
 	case err != nil:
-		return false, fmt.Errorf("deregister runner %s: %w", id.Name, err)
+		return false, err
 	}
 	return true, nil
 }

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"scaler.io/scaler/internal/plan"
 )
@@ -104,7 +106,7 @@ func fileToken(value *string) Token {
 func TestRegisterReadsTheTokenAtEachUse(t *testing.T) {
 	value := "old"
 	f := newFake()
-	r := New(f, f, []Token{fileToken(&value)})
+	r := New(f, f, []Token{fileToken(&value)}, 600)
 	_, err := r.Register(t.Context(), "file", plan.Registration{Name: "a"})
 	if !errors.Is(err, plan.ErrTokenRejected) || !strings.Contains(err.Error(), "use registration token file (scope instance)") {
 		t.Fatalf("error = %v, want a rejection that names the token", err)
@@ -134,7 +136,7 @@ func TestRegisterReadsTheTokenAtEachUse(t *testing.T) {
 func TestRegisterMintsOnceAndAnewAfterAReset(t *testing.T) {
 	f := newFake()
 	f.mints = []plan.Secret{"good", "better", "never"}
-	r := New(f, f, []Token{{Name: "minted", Scope: instance}})
+	r := New(f, f, []Token{{Name: "minted", Scope: instance}}, 600)
 	for range 2 {
 		if _, err := r.Register(t.Context(), "minted", plan.Registration{}); err != nil {
 			t.Fatal(err)
@@ -158,7 +160,7 @@ func TestRegisterMintsOnceAndAnewAfterAReset(t *testing.T) {
 
 func TestRegisterSaysWhyItCannot(t *testing.T) {
 	f := newFake()
-	r := New(f, f, []Token{{Name: "minted", Scope: instance}})
+	r := New(f, f, []Token{{Name: "minted", Scope: instance}}, 600)
 	if _, err := r.Register(t.Context(), "minted", plan.Registration{Name: "x"}); !errors.Is(err, plan.ErrDenied) {
 		t.Errorf("error = %v, want the refusal to mint", err)
 	}
@@ -190,7 +192,7 @@ func TestDeregister(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			existed, err := New(tt.server, tt.server, nil).Deregister(t.Context(), instance, id)
+			existed, err := New(tt.server, tt.server, nil, 600).Deregister(t.Context(), instance, id)
 			if existed != tt.existed || (err != nil) != tt.fails {
 				t.Errorf("existed %v, error %v", existed, err)
 			}
@@ -206,7 +208,7 @@ func TestDeregister(t *testing.T) {
 
 func TestForget(t *testing.T) {
 	f := newFake(plan.ServerRunner{ID: 1, Name: "x-1"}, plan.ServerRunner{ID: 2, Name: "x-1"}, plan.ServerRunner{ID: 3, Name: "x-10"})
-	r := New(f, f, nil)
+	r := New(f, f, nil, 600)
 	if n, err := r.Forget(t.Context(), instance, "x-1"); n != 2 || err != nil {
 		t.Errorf("Forget = %d, %v", n, err)
 	}
@@ -246,4 +248,30 @@ func TestDotRunner(t *testing.T) {
 			t.Errorf("ParseDotRunner(%q) succeeded", bad)
 		}
 	}
+}
+
+func TestRegistrationsArePaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		value := "good"
+		f := newFake()
+		r := New(f, f, []Token{fileToken(&value)}, 60)
+		began := time.Now()
+		for range 70 {
+			if _, err := r.Register(t.Context(), "file", plan.Registration{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		// Ten at once, then one a second.
+		if took := time.Since(began); took != time.Minute {
+			t.Errorf("70 registrations took %s, want 1m0s", took)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		if _, err := r.Register(ctx, "file", plan.Registration{Name: "x"}); err == nil || !strings.Contains(err.Error(), "limits.registrations") {
+			t.Errorf("error = %v, want the limit", err)
+		}
+		if n := len(f.runners); n != 70 {
+			t.Errorf("%d runners, want 70", n)
+		}
+	})
 }

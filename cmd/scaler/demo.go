@@ -8,7 +8,9 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/signal"
 	"runtime"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -35,7 +37,10 @@ left. The exit code is 1 unless all jobs were completed and nothing is left.`,
 				return &usageError{"--jobs must be at least 1"}
 			}
 			d := &demo{jobs: jobs, out: cmd.OutOrStdout(), view: newDemoView(cmd.OutOrStdout())}
-			figures, err := d.run(cmd.Context())
+			// A terminal that is closed must leave nothing either.
+			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGHUP)
+			defer stop()
+			figures, err := d.run(ctx)
 			if file != "" && figures != nil {
 				err = errors.Join(err, writeFigures(file, *figures))
 			}

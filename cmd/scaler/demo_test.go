@@ -123,6 +123,12 @@ func TestDemo(t *testing.T) {
 
 func TestDemoCleansUpWhenInterrupted(t *testing.T) {
 	needEngine(t)
+	for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGHUP} {
+		t.Run(signal.String(), func(t *testing.T) { interruptDemo(t, signal) })
+	}
+}
+
+func interruptDemo(t *testing.T, signal os.Signal) {
 	cmd, output := demoCommand(t, "--jobs", "200")
 	reader, writer, err := os.Pipe()
 	if err != nil {
@@ -143,7 +149,7 @@ func TestDemoCleansUpWhenInterrupted(t *testing.T) {
 		}
 		text += string(buf[:n])
 	}
-	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+	if err := cmd.Process.Signal(signal); err != nil {
 		t.Fatal(err)
 	}
 	for {

@@ -31,6 +31,7 @@ type Engine struct {
 	watchers   map[int]func(string)
 	next       int
 	faults     map[string]error
+	hooks      map[string]func()
 	calls      map[string]int
 	peak       int
 	running    sync.WaitGroup
@@ -48,7 +49,7 @@ type container struct {
 // New returns an engine without containers. The process runs in each that is
 // started.
 func New(p Process) *Engine {
-	return &Engine{process: p, containers: map[string]*container{}, watchers: map[int]func(string){}, faults: map[string]error{}, calls: map[string]int{}}
+	return &Engine{process: p, containers: map[string]*container{}, watchers: map[int]func(string){}, faults: map[string]error{}, hooks: map[string]func(){}, calls: map[string]int{}}
 }
 
 // SetProcess changes what runs in the containers that are started from now on.
@@ -64,6 +65,14 @@ func (e *Engine) Fail(call string, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.faults[call] = err
+}
+
+// Before has f called once, before the next call of that name is processed, as
+// for something that happens just then.
+func (e *Engine) Before(call string, f func()) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.hooks[call] = f
 }
 
 // Calls returns how often a call was made.
@@ -117,9 +126,15 @@ func (e *Engine) KillAll() {
 	e.Wait()
 }
 
-// begin counts a call and gives its injected fault.
+// begin counts a call and gives its injected fault. The caller holds e.mu.
 func (e *Engine) begin(call string) error {
 	e.calls[call]++
+	if f := e.hooks[call]; f != nil {
+		delete(e.hooks, call)
+		e.mu.Unlock()
+		f()
+		e.mu.Lock()
+	}
 	return e.faults[call]
 }
 

@@ -163,6 +163,8 @@ func (c *computation) grow(p *pool) {
 	p.all++
 	p.alive++
 	p.boot++
+	p.count.Starting++
+	p.count.Total++
 	c.running++
 }
 

@@ -287,8 +287,8 @@ func TestComputeActions(t *testing.T) {
 				runner("b", PhaseIdle, time.Second), runner("a", PhaseIdle, 2*time.Second), runner("c", PhaseBusy, time.Hour, withJob),
 			}},
 			want: []string{
-				"drain linux a: the pool has 3 runners and its max is 1",
-				"drain linux b: the pool has 2 runners and its max is 1",
+				"drain linux a: the pool's max is 1 and it has 3",
+				"drain linux b: the pool's max is 1 and it has 2",
 			},
 		},
 		{
@@ -365,6 +365,8 @@ func TestComputeExplainsEachJob(t *testing.T) {
 		{"labels", Spec{Pools: []Pool{linux(), linux(org)}}, Snapshot{Jobs: []Job{job(1, "linux", "arm", "x64")}},
 			"no pool has all of runs-on [linux, arm, x64]: pool linux lacks arm"},
 		{"scope", Spec{Pools: []Pool{linux(org)}}, Snapshot{Jobs: []Job{{ID: 1, Repo: "b/app"}}}, "no pool's scope covers b/app"},
+		{"scope and labels", Spec{Pools: []Pool{linux(func(p *Pool) { p.Labels = []string{"x64"} }), linux(org, func(p *Pool) { p.Scope.Owner = "z" })}},
+			Snapshot{Jobs: []Job{job(1, "gpu")}}, "no pool has all of runs-on [gpu]: pool org has it, but its scope org:z does not cover a/app; pool linux lacks gpu"},
 		{"max", Spec{Pools: []Pool{linux(func(p *Pool) { p.Max = 1 })}},
 			Snapshot{Jobs: []Job{job(1)}, Runners: []Runner{runner("a", PhaseBusy, 0, withJob)}}, "pool linux is at its max of 1"},
 		{"limit", Spec{MaxRunners: 1, Pools: []Pool{linux()}},

@@ -109,7 +109,11 @@ func (c *computation) shed() {
 	for _, p := range c.pools {
 		for len(p.idle) > 0 && p.alive > p.Max && !c.unknown(p.idle[0]) {
 			r := p.idle[0]
-			c.takeOut(r, fmt.Sprintf("the pool has %d runners and its max is %d", p.alive, p.Max))
+			reason := fmt.Sprintf("the pool's max is %d and it has %d", p.Max, p.alive)
+			if c.spec.Shutdown {
+				reason = "the daemon is draining to shut down"
+			}
+			c.takeOut(r, reason)
 			c.lose(p, r)
 		}
 	}

@@ -225,26 +225,30 @@ func (c *computation) whyUnserved(j int) string {
 func (c *computation) whyNoPool(job Job) string {
 	const most = 3
 	fewest := len(job.Labels) + 1
-	var near []string
-	outside := 0
+	var near, outside []string
+	covered := false
 	for _, p := range c.pools {
-		if !p.Scope.Covers(job.Repo) {
-			outside++
-			continue
-		}
 		missing := p.missing(job)
-		if len(missing) < fewest {
+		switch {
+		case !p.Scope.Covers(job.Repo):
+			if len(missing) == 0 {
+				outside = append(outside, fmt.Sprintf("pool %s has it, but its scope %s does not cover %s", p.Name, p.Scope, job.Repo))
+			}
+			continue
+		case len(missing) < fewest:
 			fewest, near = len(missing), nil
 		}
+		covered = true
 		if len(missing) == fewest {
 			near = append(near, fmt.Sprintf("pool %s lacks %s", p.Name, strings.Join(missing, ", ")))
 		}
 	}
-	if outside == len(c.pools) {
+	if !covered {
 		return fmt.Sprintf("no pool's scope covers %s", job.Repo)
 	}
-	if len(near) > most {
-		near = append(near[:most], fmt.Sprintf("and %d more", len(near)-most))
+	reasons := append(outside, near...)
+	if len(reasons) > most {
+		reasons = append(reasons[:most], fmt.Sprintf("and %d more", len(reasons)-most))
 	}
-	return fmt.Sprintf("no pool has all of runs-on [%s]: %s", strings.Join(job.Labels, ", "), strings.Join(near, "; "))
+	return fmt.Sprintf("no pool has all of runs-on [%s]: %s", strings.Join(job.Labels, ", "), strings.Join(reasons, "; "))
 }

@@ -55,6 +55,9 @@ type Spec struct {
 	// CanDisable is false where the server cannot disable a runner; a runner
 	// is then told to stop without it, which lets it finish a job too.
 	CanDisable bool
+	// Shutdown says that the daemon drains to end. The pools' numbers are 0
+	// then; this is for the reasons.
+	Shutdown bool
 }
 
 // Runner is a runner of ours as it was observed.

@@ -135,6 +135,10 @@ func (m *Manager) settle(res result) {
 	log := m.log.With("cycle", m.cycle, "pool", res.rec.Pool, "runner", res.rec.Name)
 	m.judge(res)
 	r.gone = r.gone || res.deleted
+	if res.alive {
+		m.revive(r, time.Now())
+		return
+	}
 	if res.cannotDisable && m.canDisable {
 		m.canDisable = false
 		log.Info("the server cannot disable runners: they are told to stop without it, and finish a job that comes meanwhile")

@@ -108,10 +108,13 @@ func (m *Manager) up(r *runner) {
 // ended finds out whether the runner's container has ended, or was never
 // started because the daemon died in between.
 func (m *Manager) ended(r *runner, seen *observation) bool {
+	c, exists := seen.containers[r.rec.Name]
 	if r.rec.Phase == plan.PhaseExited || r.rec.Phase == plan.PhaseRemoving {
+		if exists && c.State == plan.ContainerRunning && !r.rec.Deregistered {
+			m.revive(r, seen.at)
+		}
 		return true
 	}
-	c, exists := seen.containers[r.rec.Name]
 	if exists && r.rec.ContainerID == "" {
 		r.rec.ContainerID = c.ID
 	}
@@ -138,6 +141,22 @@ func (m *Manager) ended(r *runner, seen *observation) bool {
 		return false
 	}
 	return true
+}
+
+// revive takes back a runner whose container runs after all: its start was
+// still under way in the engine when it was taken for interrupted.
+func (m *Manager) revive(r *runner, now time.Time) {
+	phase := plan.PhaseStarting
+	switch {
+	case r.rec.Signalled:
+		phase = plan.PhaseStopping
+	case r.rec.Used:
+		phase = plan.PhaseFinishing
+	}
+	r.rec.Enter(phase, "its container runs after all", now)
+	r.rec.StartedAt, r.suspect = now, false
+	m.save(r)
+	m.log.Info("runner taken back: its container runs after all", "pool", r.rec.Pool, "runner", r.rec.Name, "phase", phase)
 }
 
 // adopt takes up containers of ours that have no record, as after the loss of

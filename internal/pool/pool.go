@@ -116,7 +116,7 @@ type result struct {
 	// verdict is the failure of a runner that ended by itself, if it was one.
 	verdict error
 	worked  bool // the runner ended after doing its work
-	existed bool // the server still had it
+	alive   bool // its container runs after all
 	// cannotDisable is set if the server has no way to disable a runner.
 	cannotDisable bool
 	deleted       bool // the server does not know the runner any more
@@ -199,14 +199,14 @@ func (m *Manager) turn(ctx context.Context) {
 	}
 }
 
-// pause is the poll interval with a tenth of jitter, so that many daemons of
-// one server do not ask in step.
+// pause is the poll interval, less up to a tenth, so that many daemons of one
+// server do not ask in step.
 func (m *Manager) pause() time.Duration {
 	tenth := int64(m.cfg.PollInterval / 10)
 	if tenth <= 0 {
 		return m.cfg.PollInterval
 	}
-	return m.cfg.PollInterval + time.Duration(rand.Int64N(2*tenth)-tenth)
+	return m.cfg.PollInterval - time.Duration(rand.Int64N(tenth))
 }
 
 // runCycle is observe, plan, apply.
@@ -222,8 +222,8 @@ func (m *Manager) runCycle(ctx context.Context) {
 	m.reapDue(ctx, seen)
 	spec, snap := m.spec(seen), m.snapshot(seen)
 	p := plan.Compute(spec, snap)
-	m.publish(spec, seen, p)
 	m.apply(ctx, p)
+	m.publish(spec, seen, p)
 }
 
 // load reads the records of the last run.

@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"scaler.io/scaler/internal/giteatest"
 	"scaler.io/scaler/internal/plan"
+	"scaler.io/scaler/internal/state"
 )
 
 func TestQueuedJobsBecomeRunnersThatLeaveNothingBehind(t *testing.T) {
@@ -150,6 +152,51 @@ func TestRestartAdoptsWhatRuns(t *testing.T) {
 		r.stop()
 		r.wantNothingLeft()
 	})
+}
+
+// A daemon that dies while the engine starts a container leaves one that is
+// created for the next daemon's eyes and runs a moment later.
+func TestStartThatIsStillUnderWayAfterARestart(t *testing.T) {
+	for _, call := range []string{"Inspect", "Remove"} {
+		t.Run("it runs before "+call, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, giteatest.Options{})
+				dead := errors.New("the daemon is dead")
+				r.engine.Fail("Start", dead)
+				r.engine.Fail("Inspect", dead) // so that it does not clear up either
+				r.run()
+				r.queue(1, time.Minute)
+				r.after(time.Second)
+				records, err := r.store.Records()
+				if err != nil || len(records) != 1 {
+					t.Fatalf("records: %v, %v", records, err)
+				}
+				r.stop()
+				r.engine.Fail("Start", nil)
+				r.engine.Fail("Inspect", nil)
+				rec := records[0]
+				rec.Enter(plan.PhaseStarting, "", time.Now())
+				r.engine.Before(call, func() {
+					data, err := dotRunner(rec)
+					if err != nil {
+						t.Error(err)
+					}
+					if err := r.engine.Start(context.Background(), rec.ContainerID, []plan.File{{Path: "/data/.runner", Data: data}}); err != nil {
+						t.Error(err)
+					}
+				})
+				r.run(func(p *Ports) { p.Store = &preset{p.Store, []state.Record{rec}} })
+				r.after(2 * time.Minute)
+				r.wantJobs(giteatest.StatusSuccess, 1)
+				if n := r.log.count("runner taken back"); n != 1 {
+					t.Errorf("%d runners were taken back, want 1", n)
+				}
+				r.after(10 * time.Minute) // for one that was started meanwhile
+				r.stop()
+				r.wantNothingLeft()
+			})
+		})
+	}
 }
 
 func TestLostStateIsRecoveredFromTheContainers(t *testing.T) {

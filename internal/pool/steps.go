@@ -61,7 +61,13 @@ func (m *Manager) restart(ctx context.Context, s step) result {
 	case m.starts <- struct{}{}:
 		defer func() { <-m.starts }()
 	}
-	end := m.inquire(ctx, s)
+	end, err := m.inquire(ctx, s)
+	switch {
+	case err != nil:
+		return result{rec: s.rec, err: err}
+	case end.state == plan.ContainerRunning:
+		return result{rec: s.rec, alive: true}
+	}
 	rec, err := m.remake(ctx, s.rec, end.note)
 	res := result{rec: rec, err: err}
 	switch {
@@ -71,7 +77,7 @@ func (m *Manager) restart(ctx context.Context, s step) result {
 		res.rec.Enter(plan.PhaseExited, err.Error(), time.Now())
 		res.err = errors.Join(err, m.ports.Store.Put(res.rec))
 	default:
-		_, res.verdict = end.judge(s.rec, true)
+		_, res.verdict = end.judge(s.rec)
 	}
 	return res
 }
@@ -237,14 +243,31 @@ func (m *Manager) remove(ctx context.Context, s step) result {
 	m.ends <- struct{}{}
 	defer func() { <-m.ends }()
 	rec := s.rec
-	end := m.inquire(ctx, s)
+	end, err := m.inquire(ctx, s)
+	switch {
+	case err != nil:
+		return result{rec: rec, err: err}
+	case end.state == plan.ContainerRunning:
+		return result{rec: rec, alive: true}
+	}
 	rec.Enter(plan.PhaseRemoving, end.note, time.Now())
 	if err := m.ports.Store.Put(rec); err != nil {
 		return result{rec: s.rec, err: err}
 	}
-	existed, err := m.deregister(ctx, rec)
-	if err != nil {
-		return result{rec: rec, err: err}
+	// The start of a container that has never run may still be under way in
+	// the engine, from a daemon that has died. Once it is removed it cannot
+	// come to life, and take a job, with a runner that is being deregistered.
+	if end.state == plan.ContainerCreated {
+		if err := m.ports.Engine.Remove(ctx, rec.ContainerID, false); err != nil {
+			return result{rec: rec, err: err}
+		}
+	}
+	if !rec.Deregistered {
+		rec.Existed, err = m.deregister(ctx, rec)
+		if err != nil {
+			return result{rec: rec, err: err}
+		}
+		rec.Deregistered = true
 	}
 	if rec.ContainerID != "" {
 		if err := m.ports.Engine.Remove(ctx, rec.ContainerID, false); err != nil {
@@ -254,8 +277,8 @@ func (m *Manager) remove(ctx context.Context, s step) result {
 	if err := m.ports.Store.Delete(rec.Name); err != nil {
 		return result{rec: rec, err: err}
 	}
-	worked, verdict := end.judge(rec, existed)
-	return result{rec: rec, gone: true, worked: worked, verdict: verdict, existed: existed}
+	worked, verdict := end.judge(rec)
+	return result{rec: rec, gone: true, worked: worked, verdict: verdict}
 }
 
 // deregister deletes the runner at the server. Without an identity the

@@ -21,31 +21,38 @@ const (
 // ending is what a container that has ended tells.
 type ending struct {
 	suspect bool
-	code    int
-	known   bool // the code is
+	state   plan.ContainerState // empty if there is no container
+	code    int                 // of an exited one
 	log     string
 	note    string
 }
 
 // inquire asks a container how it ended, and for its last log lines if it
-// ended by itself or never came online. What it cannot learn it leaves out:
-// the runner goes in any case.
-func (m *Manager) inquire(ctx context.Context, s step) ending {
+// ended by itself or never came online. Without its log the runner goes all
+// the same; without its state nothing may be done to it.
+func (m *Manager) inquire(ctx context.Context, s step) (ending, error) {
 	e := ending{suspect: s.suspect, note: s.rec.Note}
-	if s.rec.ContainerID == "" || s.rec.Phase == plan.PhaseRemoving {
-		return e
+	if s.rec.ContainerID == "" {
+		return e, nil
 	}
 	c, err := m.ports.Inspector.Inspect(ctx, s.rec.ContainerID)
-	if err != nil || c.State != plan.ContainerExited {
-		return e
+	switch {
+	case errors.Is(err, plan.ErrNotFound):
+		return e, nil
+	case err != nil:
+		return e, err
 	}
-	e.code, e.known = c.ExitCode, true
+	e.state = c.State
+	if c.State != plan.ContainerExited {
+		return e, nil
+	}
+	e.code = c.ExitCode
 	e.note = fmt.Sprintf("exited with code %d", e.code)
 	if s.rec.Signalled {
 		e.note += " after it was told to stop"
 	}
 	if s.rec.Online && e.code == 0 {
-		return e
+		return e, nil
 	}
 	lines, err := m.ports.Inspector.Logs(ctx, s.rec.ContainerID, lastLogLines)
 	if err == nil {
@@ -54,21 +61,22 @@ func (m *Manager) inquire(ctx context.Context, s step) ending {
 			e.log = "…" + strings.ToValidUTF8(e.log[len(e.log)-lastLogBytes:], "")
 		}
 	}
-	return e
+	return e, nil
 }
 
 // judge says whether the runner did its work, or how it failed. An ephemeral
 // runner that no list showed with a job may have had a short one: then the
 // server has deleted it itself, and its exit code is 0.
-func (e ending) judge(rec state.Record, existed bool) (worked bool, verdict error) {
+func (e ending) judge(rec state.Record) (worked bool, verdict error) {
+	exited := e.state == plan.ContainerExited
 	switch {
 	case rec.Ephemeral && rec.Used:
 		return true, nil
 	case rec.Signalled && !rec.Online:
 		return false, e.failure("never came online")
-	case !e.suspect || !e.known:
+	case !e.suspect || !exited:
 		return false, nil
-	case rec.Ephemeral && e.code == 0 && rec.Identity != nil && (!existed || !rec.Identity.Ephemeral):
+	case rec.Ephemeral && e.code == 0 && rec.Identity != nil && (!rec.Existed || !rec.Identity.Ephemeral):
 		return true, nil
 	case rec.Ephemeral:
 		return false, e.failure("ended without having had a job")
@@ -77,7 +85,7 @@ func (e ending) judge(rec state.Record, existed bool) (worked bool, verdict erro
 }
 
 func (e ending) failure(what string) error {
-	if e.known {
+	if e.state == plan.ContainerExited {
 		what += fmt.Sprintf(", exit code %d", e.code)
 	}
 	if e.log != "" {
@@ -127,15 +135,18 @@ func (m *Manager) report(res result, log *slog.Logger) {
 	case opKill:
 		log.Warn("runner killed", "reason", res.rec.Note)
 	case opRemove:
-		if res.rec.Identity == nil && !res.existed {
+		if res.rec.Identity == nil && !res.rec.Existed {
 			log.Debug("runner cleared away that was never made whole", "note", res.rec.Note)
 			return
 		}
 		how := "the server had deleted it"
-		if res.existed {
+		if res.rec.Existed {
 			how = "deregistered"
 		}
-		log.Info("runner removed", "note", res.rec.Note, "server", how, "job", res.rec.Job,
+		if res.rec.Job != 0 {
+			log = log.With("job", res.rec.Job)
+		}
+		log.Info("runner removed", "note", res.rec.Note, "server", how,
 			"lived", time.Since(res.rec.CreatedAt).Round(time.Millisecond).String())
 	}
 }

@@ -1,0 +1,55 @@
+package e2e
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// importImage makes the runner's image of nothing but the runner and a shell
+// for the steps. What it runs is left to the pools.
+func (r *rig) importImage(t *testing.T, runner string) {
+	t.Helper()
+	needsStatic(t, runner)
+	shell := filepath.Join(t.TempDir(), "stepshell")
+	mustBuild(t, shell, "./testdata/stepshell")
+	var root bytes.Buffer
+	tw := tar.NewWriter(&root)
+	for _, dir := range []tar.Header{{Name: "bin/", Mode: 0o755}, {Name: "data/", Mode: 0o755}, {Name: "root/", Mode: 0o700}, {Name: "tmp/", Mode: 0o1777}} {
+		dir.Typeflag = tar.TypeDir
+		if err := tw.WriteHeader(&dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+	addProgram(t, tw, "bin/act_runner", runner)
+	addProgram(t, tw, "bin/stepshell", shell)
+	if err := tw.Close(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), dockerTimeout)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "docker", "import", "-c", "WORKDIR /data", "-c", "ENV PATH=/bin HOME=/root",
+		"-c", "LABEL "+testLabel+"="+r.id, "-", r.image)
+	cmd.Stdin = &root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("import image: %v\n%s", err, out)
+	}
+}
+
+func addProgram(t *testing.T, tw *tar.Writer, name, path string) {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := tw.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o755, Size: int64(len(data))}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tw.Write(data); err != nil {
+		t.Fatal(err)
+	}
+}

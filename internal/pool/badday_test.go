@@ -331,7 +331,7 @@ func TestDeregistrationIsTriedUntilItWorks(t *testing.T) {
 
 // fullDisk is a store whose disk is full.
 type fullDisk struct {
-	Store
+	store
 	full atomic.Bool
 }
 
@@ -339,7 +339,7 @@ func (f *fullDisk) Put(r state.Record) error {
 	if f.full.Load() {
 		return fmt.Errorf("store runner %s: %w", r.Name, syscall.ENOSPC)
 	}
-	return f.Store.Put(r)
+	return f.store.Put(r)
 }
 
 func TestFullDiskStartsNothingAndKeepsRunnersSafe(t *testing.T) {
@@ -350,7 +350,7 @@ func TestFullDiskStartsNothingAndKeepsRunnersSafe(t *testing.T) {
 		r.after(5 * time.Second)
 		r.stop()
 		disk := &fullDisk{}
-		r.run(func(p *Ports) { disk.Store = p.Store; p.Store = disk })
+		r.run(func(p *Ports) { disk.store = p.Store; p.Store = disk })
 		disk.full.Store(true)
 		r.after(time.Second)
 		r.queue(2, time.Second)

@@ -7,10 +7,10 @@ import (
 	"scaler.io/scaler/internal/state"
 )
 
-// Engine makes and ends containers. Every method leaves alone what does not
+// engine makes and ends containers. Every method leaves alone what does not
 // carry our instance id, and takes a state that is already reached for
 // success.
-type Engine interface {
+type engine interface {
 	// Create makes the image of the pool available, then a container for the
 	// runner, which is not started.
 	Create(ctx context.Context, pool, runner string) (containerID string, err error)
@@ -25,8 +25,8 @@ type Engine interface {
 	List(ctx context.Context) ([]plan.Container, error)
 }
 
-// Inspector looks into containers.
-type Inspector interface {
+// inspector looks into containers.
+type inspector interface {
 	Inspect(ctx context.Context, containerID string) (plan.Container, error)
 	Logs(ctx context.Context, containerID string, lines int) ([]string, error)
 	ReadFile(ctx context.Context, containerID, path string) ([]byte, error)
@@ -35,8 +35,8 @@ type Inspector interface {
 	Watch(ctx context.Context, notify func(runner string)) error
 }
 
-// Forge is the server as far as the whole fleet is concerned.
-type Forge interface {
+// forge is the server as far as the whole fleet is concerned.
+type forge interface {
 	// QueuedJobs reads queued jobs page by page until it has limit jobs for
 	// which counts is true.
 	QueuedJobs(ctx context.Context, scope plan.Scope, limit int, counts func(plan.Job) bool) (plan.JobList, error)
@@ -46,8 +46,8 @@ type Forge interface {
 	SetRunnerDisabled(ctx context.Context, scope plan.Scope, id int64, disabled bool) error
 }
 
-// Registrar is the server as far as one runner is concerned.
-type Registrar interface {
+// registrar is the server as far as one runner is concerned.
+type registrar interface {
 	// Check says, without asking the server, why a registration token cannot
 	// be used.
 	Check(token string) error
@@ -56,8 +56,8 @@ type Registrar interface {
 	Forget(ctx context.Context, scope plan.Scope, name string) (deleted int, err error)
 }
 
-// Store keeps records durably.
-type Store interface {
+// store keeps records durably.
+type store interface {
 	Put(state.Record) error
 	Delete(name string) error
 	Records() ([]state.Record, error)
@@ -65,9 +65,9 @@ type Store interface {
 
 // Ports are the ways out of the loop.
 type Ports struct {
-	Engine    Engine
-	Inspector Inspector
-	Forge     Forge
-	Registrar Registrar
-	Store     Store
+	Engine    engine
+	Inspector inspector
+	Forge     forge
+	Registrar registrar
+	Store     store
 }

@@ -312,7 +312,7 @@ func (r *rig) register(name string) {
 
 // preset is a store whose records were changed while no daemon ran.
 type preset struct {
-	Store
+	store
 	records []state.Record
 }
 

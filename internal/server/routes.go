@@ -120,7 +120,7 @@ func (s *Server) postReap(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, findings)
 }
 
-// statusOf returns the HTTP status for an error of the Source.
+// statusOf returns the HTTP status for an error of the daemon.
 func statusOf(err error) int {
 	switch {
 	case errors.Is(err, plan.ErrNotFound):

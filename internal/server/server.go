@@ -19,10 +19,10 @@ import (
 	"scaler.io/scaler/internal/plan"
 )
 
-// Source is the daemon as the API sees it. Its methods may be called
+// daemon is the daemon as the API sees it. Its methods may be called
 // concurrently; only Preview and Reap may take their
 // time.
-type Source interface {
+type daemon interface {
 	// Status returns the state after the last cycle, runners with history.
 	Status() plan.Status
 	// Preview returns what a cycle would do now. Its ctx has a deadline.
@@ -49,15 +49,15 @@ const (
 	maxHeader       = 16 << 10
 )
 
-// Server serves the API of one Source.
+// Server serves the API of one daemon.
 type Server struct {
-	source Source
+	source daemon
 	log    *slog.Logger
 	backup backupFunc // nil if there is nothing to back up
 }
 
 // New returns a Server that is to be run by Serve.
-func New(source Source, log *slog.Logger, options ...Option) *Server {
+func New(source daemon, log *slog.Logger, options ...Option) *Server {
 	s := &Server{source: source, log: log}
 	for _, o := range options {
 		o(s)

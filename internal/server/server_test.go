@@ -60,7 +60,7 @@ func (f *fakeSource) Reap(_ context.Context, dryRun bool) ([]plan.Finding, error
 }
 
 // serve runs a server on a socket until the test ends.
-func serve(t *testing.T, source Source, log *slog.Logger) *Client {
+func serve(t *testing.T, source daemon, log *slog.Logger) *Client {
 	t.Helper()
 	path := socketPath(t)
 	ln := mustListen(t, path)

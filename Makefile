@@ -5,6 +5,11 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 # Where the binary goes, and the name of the image.
 BIN ?= bin/scaler
 IMAGE ?= scaler:$(VERSION)
+# For chaos: how often the daemon is killed, what all chance is taken from (0
+# for a new one), and the engine, docker or memory.
+KILLS ?= 200
+SEED ?= 0
+ENGINE ?= docker
 # Passed on to scaler demo, for example ARGS="--jobs 50".
 ARGS ?=
 
@@ -12,7 +17,7 @@ ARGS ?=
 # release only.
 build_flags = -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)'
 
-.PHONY: build image demo test lint vulncheck reproducible clean help
+.PHONY: build image demo test chaos lint vulncheck reproducible clean help
 
 build: ## build the static binary bin/scaler
 	CGO_ENABLED=0 go build $(build_flags) -o $(BIN) ./cmd/scaler
@@ -33,6 +38,10 @@ demo: build ## watch containers come and go for a queue of jobs; ARGS="--jobs 50
 
 test: ## run every check and test, against a real Docker engine
 	scripts/test
+
+chaos: build ## kill the daemon over and over and count what is lost; KILLS=200 SEED=7 ENGINE=memory
+	$(if $(filter docker,$(ENGINE)),scripts/engine up)
+	go run ./test/chaos -kills $(KILLS) -seed $(SEED) -engine $(ENGINE) -scaler $(BIN)
 
 lint: ## look for faults without running anything
 	@test -z "$$(gofmt -l .)" || { echo "not formatted:"; gofmt -l .; exit 1; }

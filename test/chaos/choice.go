@@ -1,0 +1,49 @@
+package main
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+)
+
+// killsPerWorld is from how many kills on another world is worth its while,
+// and mostWorlds how many a small machine can turn at once.
+const (
+	killsPerWorld = 100
+	mostWorlds    = 4
+)
+
+// defaultWorlds is how many worlds there are if nobody says: the real engine
+// is busy enough with one.
+func (o options) defaultWorlds() int {
+	if o.engine == engineDocker {
+		return 1
+	}
+	return min(1+o.kills/killsPerWorld, mostWorlds)
+}
+
+// pace is how fast everything goes with the engine.
+func (o options) pace() pace {
+	if o.engine == engineMemory {
+		return pace{
+			poll: 100 * time.Millisecond, settle: 600 * time.Millisecond,
+			live: 120 * time.Millisecond, longLife: 2 * time.Second, longShare: 0.1, restart: 300 * time.Millisecond,
+			jobLongest: 1500 * time.Millisecond, lull: 4 * time.Second,
+			outage: 400 * time.Millisecond, faultEvery: 700 * time.Millisecond, slowAnswers: 400 * time.Millisecond,
+		}
+	}
+	return pace{
+		poll: 300 * time.Millisecond, settle: 2 * time.Second,
+		live: 1200 * time.Millisecond, longLife: 6 * time.Second, longShare: 0.15, restart: 300 * time.Millisecond,
+		jobLongest: 4 * time.Second, lull: 8 * time.Second,
+		outage: 1200 * time.Millisecond, faultEvery: 4 * time.Second, slowAnswers: time.Second,
+	}
+}
+
+// newEngine makes the engine of a run.
+func (o options) newEngine(ctx context.Context, dir, id string, random *rand.Rand, note func(string)) (engine, error) {
+	if o.engine == engineMemory {
+		return newFakeEngine(dir, random)
+	}
+	return newDockerEngine(ctx, dir, id, o.scaler, note)
+}

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// The engines to choose from.
+const (
+	engineMemory = "memory"
+	engineDocker = "docker"
+)
+
+// How much of a log and of the findings is printed when something was lost.
+const (
+	printedLines    = 20
+	printedFindings = 200
+)
+
+// options are what the command line says.
+type options struct {
+	kills    int
+	seed     uint64
+	engine   string
+	scaler   string
+	worlds   int
+	verbose  bool
+	keep     bool
+	late     bool
+	logLevel string
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// parse reads the command line.
+func parse(args []string, stderr io.Writer) (options, error) {
+	var o options
+	flags := flag.NewFlagSet("chaos", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.IntVar(&o.kills, "kills", 200, "how often the daemon is killed")
+	flags.Uint64Var(&o.seed, "seed", 0, "what all decisions are taken from; 0 takes a new one")
+	flags.StringVar(&o.engine, "engine", engineDocker, "docker, or memory for one in this process")
+	flags.StringVar(&o.scaler, "scaler", "bin/scaler", "the binary under test, which must be static")
+	flags.IntVar(&o.worlds, "worlds", 0, "how many daemons are tormented side by side, each with a Gitea and an engine of its own; 0 chooses")
+	flags.BoolVar(&o.verbose, "v", false, "print at which steps the daemon was killed")
+	flags.BoolVar(&o.keep, "keep", false, "keep the daemon's log and state in any case")
+	flags.BoolVar(&o.late, "late", true, "have requests carried out after the daemon that sent them has died; what comes of it is found after a minute or more")
+	flags.StringVar(&o.logLevel, "log", "info", "the daemon's log level")
+	if err := flags.Parse(args); err != nil {
+		return o, err
+	}
+	switch {
+	case flags.NArg() > 0:
+		return o, fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	case o.kills < 1:
+		return o, fmt.Errorf("-kills must be at least 1")
+	case o.engine != engineDocker && o.engine != engineMemory:
+		return o, fmt.Errorf("-engine must be %s or %s", engineDocker, engineMemory)
+	}
+	if o.seed == 0 {
+		o.seed = 1 + rand.Uint64N(1_000_000)
+	}
+	if o.worlds <= 0 {
+		o.worlds = o.defaultWorlds()
+	}
+	var err error
+	o.scaler, err = filepath.Abs(o.scaler)
+	if err == nil {
+		_, err = os.Stat(o.scaler)
+	}
+	return o, err
+}
+
+// run is the command; it returns the exit code.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	o, err := parse(args, stderr)
+	if err != nil {
+		fmt.Fprintln(stderr, "chaos:", err)
+		return 2
+	}
+	began := time.Now()
+	fmt.Fprintf(stdout, "seed %d, engine %s, %d kills in %d worlds\n", o.seed, o.engine, o.kills, o.worlds)
+	outcomes := make([]outcome, o.worlds)
+	var group errgroup.Group
+	for i := range o.worlds {
+		group.Go(func() (err error) {
+			kills := o.kills / o.worlds
+			if i < o.kills%o.worlds {
+				kills++
+			}
+			outcomes[i], err = play(ctx, o, o.seed+uint64(i)<<32, kills)
+			return err
+		})
+	}
+	err = group.Wait()
+	var sum figures
+	failed := err != nil
+	for _, out := range outcomes {
+		sum = sum.add(out.figures)
+		failed = failed || len(out.findings) > 0
+		out.print(stdout, o)
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, "chaos:", err)
+	}
+	failed = failed || !sum.good()
+	if failed {
+		fmt.Fprintf(stdout, "replay with: make chaos KILLS=%d SEED=%d ENGINE=%s\n", o.kills, o.seed, o.engine)
+	}
+	fmt.Fprintf(stdout, "took %s\n%s\n", time.Since(began).Round(time.Second), sum)
+	if failed {
+		return 1
+	}
+	return 0
+}
+
+// print tells what came of a world: little if all is well.
+func (out outcome) print(w io.Writer, o options) {
+	if o.verbose {
+		fmt.Fprintln(w, out.details)
+	}
+	if len(out.findings) > 0 {
+		fmt.Fprintf(w, "findings (%d):\n  %s\n", len(out.findings), strings.Join(out.findings[:min(len(out.findings), printedFindings)], "\n  "))
+	}
+	if out.dir == "" {
+		return
+	}
+	path := filepath.Join(out.dir, logName)
+	if o.keep && len(out.findings) == 0 {
+		fmt.Fprintln(w, "the daemon's log is", path)
+		return
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		fmt.Fprintln(w, err)
+		return
+	}
+	lines := strings.Split(strings.TrimSpace(string(data)), "\n")
+	fmt.Fprintf(w, "the end of the daemon's log %s:\n%s\n", path, strings.Join(lines[max(len(lines)-printedLines, 0):], "\n"))
+}

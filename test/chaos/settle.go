@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"scaler.io/scaler/internal/giteatest"
+)
+
+// Bounds of the quiet time at the end.
+const (
+	settlePatience = 3 * time.Minute // until all is done and only what is kept is left
+	endPatience    = 2 * time.Minute // from SIGTERM to the end
+	settlePoll     = 100 * time.Millisecond
+)
+
+// settle lets the daemon run undisturbed until all jobs are done and nothing
+// is left but what it keeps, and then has it drain.
+func (w *world) settle(ctx context.Context) error {
+	w.note("settle: %d jobs are not done", w.load.waiting())
+	p, err := w.daemon.start()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, settlePatience)
+	defer cancel()
+	for {
+		jobs, left := w.load.waiting(), w.left(ctx)
+		if jobs == 0 && left <= 2*keptRunners { // each in Gitea and as a container
+			break
+		}
+		select {
+		case <-p.exited:
+			return p.crashed()
+		case <-ctx.Done():
+			p.kill()
+			return fmt.Errorf("not settled after %s: %d jobs are not done, and %d runners and containers are left", settlePatience, jobs, left)
+		case <-time.After(settlePoll):
+		}
+	}
+	w.note("settled, drain")
+	return p.stop(endPatience)
+}
+
+// left counts the runners and containers of ours.
+func (w *world) left(ctx context.Context) int {
+	containers, err := w.stage.containers(ctx)
+	if err != nil {
+		return 1 << 10 // not known, so not settled
+	}
+	return len(containers) + len(w.stage.runners())
+}
+
+// judge counts what was lost.
+func (w *world) judge(ctx context.Context) (outcome, error) {
+	out := outcome{dir: w.dir, figures: figures{kills: w.kills}}
+	f := &out.figures
+	for _, j := range w.load.jobs() {
+		f.jobs++
+		if j.Status == giteatest.StatusSuccess {
+			f.completed++
+			continue
+		}
+		f.lost++
+		w.audit.find("job %d of %s %v is %s, runner %s", j.ID, j.Repo, j.Labels, j.Status, j.RunnerName)
+		if j.Status != giteatest.StatusQueued {
+			w.audit.stop(j.ID)
+		}
+	}
+	runners := w.stage.runners()
+	for name, id := range runners {
+		w.audit.find("runner %s (id %d) is left in Gitea", name, id)
+	}
+	containers, err := w.stage.containers(ctx)
+	for _, name := range containers {
+		w.audit.find("container %s is left", name)
+	}
+	records, stateErr := w.stage.records()
+	for _, r := range records {
+		w.audit.find("record of runner %s is left, in phase %s", r.Name, r.Phase)
+	}
+	f.corpses = len(runners) + w.audit.unrecorded(kindRunner)
+	f.orphans = len(containers) + len(records) + w.audit.unrecorded(kindContainer)
+	w.bystanders.check(ctx, w.stage, w.audit)
+	w.checkRegistrations(f.jobs)
+	out.details = w.details()
+	f.busyStopped, f.foreignTouched, out.findings = w.audit.sum()
+	return out, errors.Join(err, stateErr)
+}
+
+// checkRegistrations holds the registrations to what can explain them: each
+// job takes one at most, each kill and each fault cuts off as many starts as
+// may be under way, and each runner that was taken out of service was one.
+func (w *world) checkRegistrations(jobs int) {
+	counts := w.stage.gitea.State().Counts
+	most := jobs + parallelStarts*(w.kills+w.faults.count) + w.audit.done(stepDisable) + maxRunners
+	if n := counts.Registrations - len(w.bystanders.runners); n > most {
+		w.audit.find("%d registrations for %d jobs, %d kills and %d faults: more than %d cannot be explained", n, jobs, w.kills, w.faults.count, most)
+	}
+	// A registration that is carried out after its daemon's death is nobody's
+	// until it is found.
+	most = maxRunners + w.traps.times(point{stepRegister, late}) + parallelStarts*w.faults.slow
+	if n := counts.PeakRunners - len(w.bystanders.runners); n > most {
+		w.audit.find("%d runners at one time: more than %d cannot be explained", n, most)
+	}
+}
+
+// details tells what happened.
+func (w *world) details() string {
+	counts := w.stage.gitea.State().Counts
+	var b strings.Builder
+	fmt.Fprintf(&b, "seed %d: %d registrations, at most %d at one time, %d faults, %d jobs cancelled on purpose, %d runners disabled, %d told to stop\n",
+		w.seed, counts.Registrations-len(w.bystanders.runners), counts.PeakRunners-len(w.bystanders.runners),
+		w.faults.count, len(w.load.cancelled), w.audit.done(stepDisable), w.audit.done(stepStop))
+	fmt.Fprintf(&b, "  kills at steps: %s", w.traps.coverage())
+	return b.String()
+}

@@ -48,7 +48,7 @@ func wire(cfg *config.Config, store *state.Store, log *slog.Logger, change ...fu
 	for _, c := range change {
 		c(&fleetCfg)
 	}
-	ports := pool.Ports{Engine: engine, Inspector: engine, Forge: client, Registrar: registrar, Store: store}
+	ports := pool.Ports{Engine: engine, Inspector: engine, Forge: client, Registrar: registrar, Voice: client, Store: store}
 	return parts{gitea: client, engine: engine, fleet: pool.New(fleetCfg, ports, log)}, nil
 }
 

@@ -20,6 +20,7 @@ const (
 	KindMint       = "token_mint"
 	KindRegister   = "register"
 	KindDeregister = "deregister"
+	KindWithdraw   = "withdraw"
 )
 
 // call is one operation. It travels in the context of its requests, so that

@@ -107,6 +107,27 @@ func scrub(err error, secret plan.Secret) error {
 	return scrubbed{strings.ReplaceAll(err.Error(), s, secret.String()), err}
 }
 
+// Withdraw takes a runner out of service where the server cannot disable it
+// (Gitea < 1.26): it declares, in the runner's name, one label that no job asks
+// for, as the runner itself declares its labels at its start. From then on the
+// server has only jobs for it whose runs-on is empty. Errors: plan.ErrNotFound
+// if the server does not know the runner (any more).
+func (c *Client) Withdraw(ctx context.Context, id plan.Identity, version string) error {
+	call := &call{kind: KindWithdraw, what: fmt.Sprintf("withdraw runner %s", id.Name), repeat: true}
+	req := connect.NewRequest(&runnerv1.DeclareRequest{Version: version, Labels: []string{"withdrawn-" + id.UUID}})
+	authenticate(req, id)
+	if _, err := c.runners.Declare(withCall(ctx, call), req); err != nil {
+		return fmt.Errorf("%s: %w", call.what, scrub(explainRunner(err), id.Token))
+	}
+	return nil
+}
+
+// authenticate signs a call with what the runner's own calls are signed with.
+func authenticate(req connect.AnyRequest, id plan.Identity) {
+	req.Header().Set("x-runner-uuid", id.UUID)
+	req.Header().Set("x-runner-token", id.Token.Reveal())
+}
+
 // deregisterProcedure is a proposed call by which a runner deletes itself,
 // with what is in its .runner file. No release of Gitea has it, and so neither
 // has the protocol's package; its messages are small enough to be sent as
@@ -133,16 +154,14 @@ func (c *Client) Deregister(ctx context.Context, id plan.Identity) error {
 			"uuid":  structpb.NewStringValue(id.UUID),
 			"token": structpb.NewStringValue(id.Token.Reveal()),
 		}})
-		// What the other calls of a runner are authenticated by.
-		req.Header().Set("x-runner-uuid", id.UUID)
-		req.Header().Set("x-runner-token", id.Token.Reveal())
+		authenticate(req, id)
 		_, err := c.deregister.CallUnary(withCall(ctx, call), req)
 		if err == nil {
 			answered = true
 			return nil
 		}
 		answered = connect.IsWireError(err)
-		return scrub(explainDeregister(err), id.Token)
+		return scrub(explainRunner(err), id.Token)
 	}, func(error) bool { return answered })
 	if err != nil {
 		return fmt.Errorf("deregister runner %s: %w", id.Name, err)
@@ -150,7 +169,8 @@ func (c *Client) Deregister(ctx context.Context, id plan.Identity) error {
 	return nil
 }
 
-func explainDeregister(err error) error {
+// explainRunner finds out whether the server knows the runner and the call.
+func explainRunner(err error) error {
 	switch {
 	case strings.Contains(err.Error(), "unregistered runner"), connect.CodeOf(err) == connect.CodeNotFound:
 		return fmt.Errorf("%w: %w", plan.ErrNotFound, err)

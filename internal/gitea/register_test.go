@@ -11,6 +11,7 @@ import (
 	runnerv1 "code.gitea.io/actions-proto-go/runner/v1"
 	"google.golang.org/protobuf/proto"
 
+	"scaler.io/scaler/internal/giteatest"
 	"scaler.io/scaler/internal/plan"
 )
 
@@ -201,5 +202,25 @@ func TestDeregisterProbesOnce(t *testing.T) {
 	wg.Wait()
 	if n := s.count(deregisterPath); n != 1 {
 		t.Errorf("%d requests, want 1", n)
+	}
+}
+
+func TestWithdraw(t *testing.T) {
+	s := giteatest.New(giteatest.Options{RegistrationToken: "r", APIToken: "a"})
+	c := serve(t, s, nil)
+	id, err := c.Register(t.Context(), "r", plan.Registration{Name: "x", Labels: []plan.Label{{Name: "linux"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Withdraw(t.Context(), id, "v1"); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.State().Runners[0].Labels; len(got) != 1 || got[0] != "withdrawn-"+id.UUID {
+		t.Errorf("labels at the server: %v", got)
+	}
+	id.Token = "not-its-token"
+	err = c.Withdraw(t.Context(), id, "v1")
+	if !errors.Is(err, plan.ErrNotFound) || strings.Contains(err.Error(), "not-its-token") {
+		t.Errorf("error = %v, want not found, without the token", err)
 	}
 }

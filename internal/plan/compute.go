@@ -228,7 +228,7 @@ func (c *computation) nudge() {
 		}
 		r := p.idle[k]
 		reason := fmt.Sprintf("a job for it has waited for %s or more", short(nudgeAfter))
-		if c.spec.CanDisable {
+		if c.spec.CanNudge {
 			c.act(ActionNudge, r, reason)
 			continue
 		}
@@ -238,13 +238,7 @@ func (c *computation) nudge() {
 }
 
 // takeOut begins the way down of a free runner.
-func (c *computation) takeOut(r Runner, reason string) {
-	if c.spec.CanDisable {
-		c.act(ActionDrain, r, reason)
-		return
-	}
-	c.act(ActionStop, r, reason)
-}
+func (c *computation) takeOut(r Runner, reason string) { c.act(ActionDrain, r, reason) }
 
 // unknown reports whether it could not be read which jobs the runner has.
 func (c *computation) unknown(r Runner) bool {

@@ -146,7 +146,7 @@ func TestComputeActions(t *testing.T) {
 		},
 		{
 			name: "surplus idle runners go after idle_timeout, oldest first",
-			spec: Spec{CanDisable: true, Pools: []Pool{linux(func(p *Pool) { p.Idle = 1 })}},
+			spec: Spec{CanNudge: true, Pools: []Pool{linux(func(p *Pool) { p.Idle = 1 })}},
 			snap: Snapshot{Runners: []Runner{
 				runner("young", PhaseIdle, time.Minute), runner("old", PhaseIdle, time.Hour), runner("older", PhaseIdle, 2*time.Hour),
 			}},
@@ -157,23 +157,17 @@ func TestComputeActions(t *testing.T) {
 		},
 		{
 			name: "min keeps idle runners from going",
-			spec: Spec{CanDisable: true, Pools: []Pool{linux(func(p *Pool) { p.Min = 2 })}},
+			spec: Spec{CanNudge: true, Pools: []Pool{linux(func(p *Pool) { p.Min = 2 })}},
 			snap: Snapshot{Runners: []Runner{runner("a", PhaseIdle, time.Hour), runner("b", PhaseIdle, time.Hour)}},
 		},
 		{
 			name: "an idle runner that a waiting job is about to take stays",
-			spec: Spec{CanDisable: true, Pools: []Pool{linux()}},
+			spec: Spec{CanNudge: true, Pools: []Pool{linux()}},
 			snap: Snapshot{Jobs: []Job{job(1)}, Runners: []Runner{runner("a", PhaseIdle, time.Hour)}},
 		},
 		{
-			name: "without a way to disable, a runner is told to stop",
-			spec: Spec{Pools: []Pool{linux()}},
-			snap: Snapshot{Runners: []Runner{runner("a", PhaseIdle, time.Hour)}},
-			want: []string{"stop linux a: idle for 1h0m0s, and the pool keeps 0 idle and min 0"},
-		},
-		{
 			name: "a drained runner is stopped once settled, and not if it got a job",
-			spec: Spec{CanDisable: true, DrainSettle: 10 * time.Second, Pools: []Pool{linux()}},
+			spec: Spec{CanNudge: true, DrainSettle: 10 * time.Second, Pools: []Pool{linux()}},
 			snap: Snapshot{Runners: []Runner{
 				runner("fresh", PhaseDraining, 9*time.Second), runner("settled", PhaseDraining, 10*time.Second),
 				runner("caught", PhaseDraining, time.Hour, withJob),
@@ -194,7 +188,7 @@ func TestComputeActions(t *testing.T) {
 		},
 		{
 			name: "a runner that was just seen with a job is not ended because one list misses it",
-			spec: Spec{CanDisable: true, DrainSettle: 10 * time.Second, Pools: []Pool{linux()}},
+			spec: Spec{CanNudge: true, DrainSettle: 10 * time.Second, Pools: []Pool{linux()}},
 			snap: Snapshot{Runners: []Runner{
 				runner("draining", PhaseDraining, time.Hour, used, func(r *Runner) { r.JobSeen = now.Add(-9 * time.Second) }),
 				runner("stopping", PhaseStopping, time.Hour, used, func(r *Runner) { r.JobSeen = now.Add(-59 * time.Second) }),
@@ -227,7 +221,7 @@ func TestComputeActions(t *testing.T) {
 		},
 		{
 			name: "a runner that the server has deleted is no supply and ends once it has no job",
-			spec: Spec{CanDisable: true, Pools: []Pool{linux()}},
+			spec: Spec{CanNudge: true, Pools: []Pool{linux()}},
 			snap: Snapshot{Jobs: []Job{job(1)}, Runners: []Runner{
 				runner("idle", PhaseIdle, time.Hour, deleted), runner("working", PhaseBusy, time.Hour, deleted, withJob),
 				runner("clearing up", PhaseFinishing, time.Hour, deleted, used, func(r *Runner) { r.JobSeen = now.Add(-exitGrace + 1) }),
@@ -241,13 +235,13 @@ func TestComputeActions(t *testing.T) {
 		},
 		{
 			name: "an idle runner that leaves a job waiting is nudged",
-			spec: Spec{CanDisable: true, Pools: []Pool{linux()}},
+			spec: Spec{CanNudge: true, Pools: []Pool{linux()}},
 			snap: Snapshot{Jobs: []Job{seen(job(1), nudgeAfter)}, Runners: []Runner{runner("a", PhaseIdle, nudgeAfter)}},
 			want: []string{"nudge linux a: a job for it has waited for 8s or more"},
 		},
 		{
 			name: "a runner is not nudged before its time, nor again too soon",
-			spec: Spec{CanDisable: true, Pools: []Pool{
+			spec: Spec{CanNudge: true, Pools: []Pool{
 				linux(), linux(func(p *Pool) { p.Name, p.Labels, p.NudgedAt = "b", []string{"b"}, now.Add(-nudgeAgain+1) }),
 			}},
 			snap: Snapshot{Jobs: []Job{seen(job(1, "linux"), nudgeAfter-1), seen(job(2, "b"), time.Hour)}, Runners: []Runner{
@@ -255,10 +249,10 @@ func TestComputeActions(t *testing.T) {
 			}},
 		},
 		{
-			name: "where the server cannot disable, a runner that leaves a job waiting is replaced",
+			name: "where the server cannot wake a runner, one that leaves a job waiting is replaced",
 			spec: Spec{Pools: []Pool{linux()}},
 			snap: Snapshot{Jobs: []Job{seen(job(1), time.Minute)}, Runners: []Runner{runner("a", PhaseIdle, time.Minute)}},
-			want: []string{"stop linux a: a job for it has waited for 8s or more, and the server has no way to wake it"},
+			want: []string{"drain linux a: a job for it has waited for 8s or more, and the server has no way to wake it"},
 		},
 		{
 			name: "an ephemeral runner that does not exit after its job is stopped",
@@ -268,7 +262,7 @@ func TestComputeActions(t *testing.T) {
 		},
 		{
 			name: "a runner that never came online gives way to another",
-			spec: Spec{CanDisable: true, Pools: []Pool{linux()}},
+			spec: Spec{CanNudge: true, Pools: []Pool{linux()}},
 			snap: Snapshot{Jobs: []Job{job(1)}, Runners: []Runner{runner("a", PhaseStarting, 2*time.Minute)}},
 			want: []string{
 				"drain linux a: not online 2m0s after its start (boot_timeout 2m0s)",
@@ -277,12 +271,12 @@ func TestComputeActions(t *testing.T) {
 		},
 		{
 			name: "a runner whose image is still being pulled is waited for",
-			spec: Spec{CanDisable: true, Pools: []Pool{linux()}},
+			spec: Spec{CanNudge: true, Pools: []Pool{linux()}},
 			snap: Snapshot{Jobs: []Job{job(1)}, Runners: []Runner{runner("a", PhaseStarting, time.Hour, func(r *Runner) { r.StartedAt = time.Time{} })}},
 		},
 		{
 			name: "idle runners above a lowered max go at once",
-			spec: Spec{CanDisable: true, Pools: []Pool{linux(func(p *Pool) { p.Max = 1 })}},
+			spec: Spec{CanNudge: true, Pools: []Pool{linux(func(p *Pool) { p.Max = 1 })}},
 			snap: Snapshot{Runners: []Runner{
 				runner("b", PhaseIdle, time.Second), runner("a", PhaseIdle, 2*time.Second), runner("c", PhaseBusy, time.Hour, withJob),
 			}},
@@ -293,7 +287,7 @@ func TestComputeActions(t *testing.T) {
 		},
 		{
 			name: "runners of a pool that is gone leave when they are free",
-			spec: Spec{CanDisable: true},
+			spec: Spec{CanNudge: true},
 			snap: Snapshot{Runners: []Runner{
 				runner("a", PhaseIdle, time.Second), runner("b", PhaseBusy, time.Second, withJob), runner("c", PhaseStarting, time.Second),
 			}},
@@ -304,7 +298,7 @@ func TestComputeActions(t *testing.T) {
 		},
 		{
 			name: "what cannot be read stops nothing and starts nothing",
-			spec: Spec{CanDisable: true, Pools: []Pool{linux(func(p *Pool) { p.Min = 9 })}},
+			spec: Spec{CanNudge: true, Pools: []Pool{linux(func(p *Pool) { p.Min = 9 })}},
 			snap: Snapshot{
 				Unknown: map[Scope]string{instance: "gitea is down"},
 				Jobs:    []Job{job(1)},
@@ -325,13 +319,13 @@ func TestComputeActions(t *testing.T) {
 		},
 		{
 			name: "an engine that cannot be reached holds everything",
-			spec: Spec{CanDisable: true, Pools: []Pool{linux()}},
+			spec: Spec{CanNudge: true, Pools: []Pool{linux()}},
 			snap: Snapshot{Hold: "docker is down", Jobs: []Job{job(1)},
 				Runners: []Runner{runner("a", PhaseExited, time.Hour), runner("b", PhaseIdle, time.Hour)}},
 		},
 		{
 			name: "a pool on hold starts nothing and still lets go",
-			spec: Spec{CanDisable: true, Pools: []Pool{linux(func(p *Pool) { p.Hold = "token rejected" })}},
+			spec: Spec{CanNudge: true, Pools: []Pool{linux(func(p *Pool) { p.Hold = "token rejected" })}},
 			snap: Snapshot{Jobs: []Job{job(1, "linux")}, Runners: []Runner{runner("a", PhaseDraining, time.Hour)}},
 			want: []string{"stop linux a: disabled, and no job has come to it since"},
 		},

@@ -27,7 +27,7 @@ func subset(r *rand.Rand, from []string) []string {
 
 // world makes a random specification and snapshot.
 func world(r *rand.Rand) (Spec, Snapshot) {
-	spec := Spec{MaxRunners: r.IntN(12), DrainSettle: 10 * time.Second, CanDisable: r.IntN(2) == 0}
+	spec := Spec{MaxRunners: r.IntN(12), DrainSettle: 10 * time.Second, CanNudge: r.IntN(2) == 0}
 	for i := range r.IntN(4) {
 		p := Pool{Name: fmt.Sprintf("p%d", i), Scope: someScopes[r.IntN(3)], Labels: subset(r, someLabels), Max: r.IntN(6),
 			IdleTimeout: time.Duration(r.IntN(3)) * time.Minute, BootTimeout: 2 * time.Minute, ShutdownTimeout: time.Hour}

@@ -52,9 +52,9 @@ type Spec struct {
 	// DrainSettle is how long after disabling a runner a fetch that began
 	// before may still be answered with a job.
 	DrainSettle time.Duration
-	// CanDisable is false where the server cannot disable a runner; a runner
-	// is then told to stop without it, which lets it finish a job too.
-	CanDisable bool
+	// CanNudge is false where the server cannot disable and enable a runner,
+	// which is what wakes one.
+	CanNudge bool
 	// Shutdown says that the daemon drains to end. The pools' numbers are 0
 	// then; this is for the reasons.
 	Shutdown bool

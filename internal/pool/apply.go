@@ -139,9 +139,9 @@ func (m *Manager) settle(res result) {
 		m.revive(r, time.Now())
 		return
 	}
-	if res.cannotDisable && m.canDisable {
-		m.canDisable = false
-		log.Info("the server cannot disable runners: they are told to stop without it, and finish a job that comes meanwhile")
+	if res.cannotDisable && m.canNudge {
+		m.canNudge = false
+		log.Info("the server cannot disable runners: they are withdrawn by their labels instead")
 	}
 	if res.gone {
 		delete(m.runners, res.rec.Name)

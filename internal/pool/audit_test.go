@@ -130,7 +130,7 @@ func TestPickCollisionIsMended(t *testing.T) {
 				r.after(5 * time.Second)
 				r.gitea.SetPickCollisions(1)
 				r.queue(1, time.Second)
-				r.after(30 * time.Second)
+				r.after(time.Minute)
 				r.wantJobs(giteatest.StatusSuccess, 1)
 				if s := r.gitea.State(); s.Counts.Lost != 1 {
 					t.Errorf("%d picks were lost, want 1", s.Counts.Lost)

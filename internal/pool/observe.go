@@ -146,7 +146,7 @@ func (m *Manager) view(ctx context.Context, scope plan.Scope, n *need) *scopeVie
 // spec is the configured one with what is true at the moment.
 func (m *Manager) spec(seen *observation) plan.Spec {
 	spec := m.cfg.Spec
-	spec.CanDisable, spec.Shutdown = m.canDisable, m.draining
+	spec.CanNudge, spec.Shutdown = m.canNudge, m.draining
 	spec.Pools = slices.Clone(spec.Pools)
 	for i := range spec.Pools {
 		p := &spec.Pools[i]

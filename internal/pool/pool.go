@@ -68,7 +68,7 @@ type Manager struct {
 	runners    map[string]*runner
 	breakers   map[string]*breaker
 	conditions *conditions
-	canDisable bool
+	canNudge   bool
 	draining   bool
 	firstSeen  map[int64]time.Time  // queued jobs, by the daemon's clock
 	nudged     map[string]time.Time // by pool
@@ -128,7 +128,7 @@ func New(cfg Config, ports Ports, log *slog.Logger) *Manager {
 	m := &Manager{
 		cfg: cfg, ports: ports, log: log,
 		runners: make(map[string]*runner), breakers: make(map[string]*breaker),
-		conditions: newConditions(log), canDisable: true,
+		conditions: newConditions(log), canNudge: true,
 		firstSeen: make(map[int64]time.Time), nudged: make(map[string]time.Time), corpses: make(map[corpse]time.Time),
 		starts: make(chan struct{}, max(cfg.ParallelStarts, 1)), ends: make(chan struct{}, max(cfg.ParallelStarts, 1)),
 		results: make(chan result), trigger: make(chan struct{}, 1), requests: make(chan func()), stopping: make(chan struct{}),

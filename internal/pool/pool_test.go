@@ -46,11 +46,11 @@ func TestQueuedJobsBecomeRunnersThatLeaveNothingBehind(t *testing.T) {
 
 func TestIdleRunnerIsDrainedBeforeItGoes(t *testing.T) {
 	for name, tt := range map[string]struct {
-		opts  giteatest.Options
-		drain bool
+		opts     giteatest.Options
+		disabled bool
 	}{
 		"by disabling it":            {giteatest.Options{}, true},
-		"where there is no PATCH":    {giteatest.Options{DisablePatch: true}, false},
+		"by its labels":              {giteatest.Options{DisablePatch: true}, false},
 		"where there is Deregister":  {giteatest.Options{Deregister: true}, true},
 		"where nothing is ephemeral": {giteatest.Options{DisableEphemeral: true}, true},
 	} {
@@ -70,14 +70,14 @@ func TestIdleRunnerIsDrainedBeforeItGoes(t *testing.T) {
 					t.Fatalf("phase %s before idle_timeout, want idle", got.Phase)
 				}
 				r.after(time.Minute)
-				if tt.drain {
-					if got := r.only(); got.Phase != plan.PhaseDraining {
-						t.Fatalf("phase %s, want draining", got.Phase)
-					}
-					if s := r.gitea.State(); !s.Runners[0].Disabled {
-						t.Error("the runner is not disabled at the server")
-					}
+				if got := r.only(); got.Phase != plan.PhaseDraining {
+					t.Fatalf("phase %s, want draining", got.Phase)
 				}
+				x := r.gitea.State().Runners[0]
+				if withdrawn := x.Labels[0] == "withdrawn-"+x.UUID; x.Disabled != tt.disabled || withdrawn == tt.disabled {
+					t.Errorf("disabled %v, labels %v at the server", x.Disabled, x.Labels)
+				}
+				r.queue(1, time.Second) // which it must not get any more
 				r.after(20 * time.Second)
 				r.stop()
 				r.wantNothingLeft()

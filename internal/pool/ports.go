@@ -56,6 +56,12 @@ type registrar interface {
 	Forget(ctx context.Context, scope plan.Scope, name string) (deleted int, err error)
 }
 
+// runnerVoice speaks to the server in a runner's own name.
+type runnerVoice interface {
+	// Withdraw takes a runner out of service where it cannot be disabled.
+	Withdraw(ctx context.Context, id plan.Identity, version string) error
+}
+
 // store keeps records durably.
 type store interface {
 	Put(state.Record) error
@@ -69,5 +75,6 @@ type Ports struct {
 	Inspector inspector
 	Forge     forge
 	Registrar registrar
+	Voice     runnerVoice
 	Store     store
 }

@@ -198,27 +198,28 @@ func dotRunner(rec state.Record) ([]byte, error) {
 	return register.DotRunner(id)
 }
 
-// disable has the server give the runner no more jobs.
+// disable has the server give the runner no more jobs. What it was asked for
+// before may still be answered with one: that is waited for.
 func (m *Manager) disable(ctx context.Context, s step) result {
 	rec := s.rec
 	rec.Enter(plan.PhaseDraining, rec.Note, time.Now())
 	if err := m.ports.Store.Put(rec); err != nil {
 		return result{rec: s.rec, err: err}
 	}
-	var err error
+	res := result{rec: rec}
 	if rec.Identity != nil {
-		err = m.ports.Forge.SetRunnerDisabled(ctx, rec.Scope, rec.Identity.ID, true)
+		res.err = m.ports.Forge.SetRunnerDisabled(ctx, rec.Scope, rec.Identity.ID, true)
+		if errors.Is(res.err, plan.ErrUnsupported) {
+			res.cannotDisable = true
+			res.err = m.ports.Voice.Withdraw(ctx, *rec.Identity, m.cfg.Version)
+		}
 	}
-	switch {
-	case errors.Is(err, plan.ErrUnsupported):
-		res := m.stop(ctx, step{rec: rec})
-		res.cannotDisable = true
+	if res.err != nil && !errors.Is(res.err, plan.ErrNotFound) { // one that is gone gets no job either
 		return res
-	case err != nil && !errors.Is(err, plan.ErrNotFound): // one that is gone gets no job either
-		return result{rec: rec, err: fmt.Errorf("disable runner: %w", err)}
 	}
 	rec.Disabled, rec.Since = true, time.Now()
-	return result{rec: rec, err: m.ports.Store.Put(rec)}
+	res.rec, res.err = rec, m.ports.Store.Put(rec)
+	return res
 }
 
 // stop tells the runner to stop. If a job has come to it after all, it

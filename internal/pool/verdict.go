@@ -125,11 +125,11 @@ func (m *Manager) report(res result, log *slog.Logger) {
 	case opNudge:
 		log.Info("runner nudged: a job waited beside it")
 	case opDrain:
-		if !res.cannotDisable {
-			log.Info("runner disabled", "reason", res.rec.Note)
+		if res.cannotDisable {
+			log.Info("runner withdrawn", "reason", res.rec.Note)
 			return
 		}
-		log.Info("runner told to stop", "reason", res.rec.Note)
+		log.Info("runner disabled", "reason", res.rec.Note)
 	case opStop:
 		log.Info("runner told to stop", "reason", res.rec.Note)
 	case opKill:

@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"context"
-	"os"
 	"testing"
 	"time"
 
@@ -13,9 +12,7 @@ import (
 // then, which does not learn of it (Gitea, models/actions/task.go), so that
 // its container has to be stopped by somebody else.
 func checkCancelled(t *testing.T, r *rig) {
-	if os.Getenv("SCALER_E2E_SLOW") != "1" {
-		t.Skip("takes minutes: set SCALER_E2E_SLOW=1")
-	}
+	slow(t)
 	d := r.daemon(t, settings{Pools: []pool{{Name: "cancel", Label: "cancel", Max: 2}}, LogLevel: "debug"})
 	events := r.record(t, nil)
 	repo := r.repo(t, realgitea.Admin, "cancel", 1, "sleep 10m")

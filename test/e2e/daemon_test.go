@@ -19,10 +19,11 @@ import (
 // settings are what the checks vary in the configuration; see
 // testdata/scaler.yaml.tmpl for the rest.
 type settings struct {
-	Tokens     []token // by default one, named instance
-	Pools      []pool
-	OnShutdown string
-	LogLevel   string
+	Tokens      []token // by default one, named instance
+	Pools       []pool
+	InternalURL string // by default the server itself
+	OnShutdown  string
+	LogLevel    string
 }
 
 type token struct {
@@ -33,6 +34,7 @@ type token struct {
 type pool struct {
 	Name, Token, Label string
 	Min, Max           int
+	Idle               int
 	Persistent         bool
 	IdleTimeout        string
 }
@@ -120,6 +122,21 @@ func (d *daemon) command(ctx context.Context, args ...string) *exec.Cmd {
 // start starts the daemon and waits for its first cycle.
 func (d *daemon) start(t *testing.T) {
 	t.Helper()
+	d.launch(t)
+	eventually(t, 30*time.Second, "the daemon is ready", func(ctx context.Context) bool {
+		select {
+		case <-d.exited:
+			t.Fatalf("the daemon has ended: %s", d.cmd.ProcessState)
+		default:
+		}
+		s, err := d.client.Status(ctx)
+		return err == nil && s.Cycle > 0
+	})
+}
+
+// launch starts the daemon.
+func (d *daemon) launch(t *testing.T) {
+	t.Helper()
 	log, err := os.OpenFile(d.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		t.Fatal(err)
@@ -136,15 +153,6 @@ func (d *daemon) start(t *testing.T) {
 		defer close(exited)
 		_ = cmd.Wait()
 	}()
-	eventually(t, 30*time.Second, "the daemon is ready", func(ctx context.Context) bool {
-		select {
-		case <-exited:
-			t.Fatalf("the daemon has ended: %s", cmd.ProcessState)
-		default:
-		}
-		s, err := d.client.Status(ctx)
-		return err == nil && s.Cycle > 0
-	})
 }
 
 // signal sends the daemon a signal, waits for its end and returns the exit

@@ -3,6 +3,8 @@ package e2e
 import (
 	"context"
 	"math/rand/v2"
+	"os"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -34,6 +36,8 @@ func TestEndToEnd(t *testing.T) {
 		{"min is kept and drained", checkMin},
 		{"scopes", checkScopes},
 		{"cancelled job", checkCancelled},
+		{"scale-downs while jobs arrive", checkScaleDowns},
+		{"kills during a burst", checkKills},
 	} {
 		t.Run(check.name, func(t *testing.T) { check.run(t, r) })
 	}
@@ -160,6 +164,28 @@ func checkMin(t *testing.T, r *rig) {
 		t.Errorf("the daemon ended with code %d", code)
 	}
 	r.nothingLeft(t, time.Second)
+}
+
+// slow skips a check that takes minutes unless it is asked for.
+func slow(t *testing.T) {
+	t.Helper()
+	if os.Getenv("SCALER_E2E_SLOW") != "1" {
+		t.Skip("takes minutes: set SCALER_E2E_SLOW=1")
+	}
+}
+
+// random is a source of random numbers that are the same in each run, unless
+// SCALER_E2E_SEED gives another seed.
+func random(t *testing.T, stream uint64) *rand.Rand {
+	t.Helper()
+	seed := uint64(1)
+	if text := os.Getenv("SCALER_E2E_SEED"); text != "" {
+		var err error
+		if seed, err = strconv.ParseUint(text, 10, 64); err != nil {
+			t.Fatalf("SCALER_E2E_SEED: %v", err)
+		}
+	}
+	return rand.New(rand.NewPCG(seed, stream))
 }
 
 // pause waits.

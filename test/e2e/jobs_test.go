@@ -49,6 +49,7 @@ type course struct {
 	realgitea.Job
 	Queued time.Time // it was not there before
 	Begun  time.Time // it had been begun by then
+	Ran    time.Time // it still ran then
 }
 
 // waited is how long the job was queued, at most.
@@ -64,18 +65,21 @@ type watch struct {
 }
 
 // watch watches a repository until the test ends.
-func (r *rig) watch(t *testing.T, repo string) *watch {
+func (r *rig) watch(t *testing.T, repo string) *watch { return r.watchAt(t, repo, watchPace) }
+
+// watchAt is watch at a pace of its own.
+func (r *rig) watchAt(t *testing.T, repo string, every time.Duration) *watch {
 	w := &watch{jobs: make(map[int64]course), changed: make(chan struct{})}
 	ctx, cancel := context.WithCancel(t.Context())
 	var looking sync.WaitGroup
 	t.Cleanup(func() { cancel(); looking.Wait() })
 	looking.Go(func() {
-		pace := time.NewTicker(watchPace)
+		pace := time.NewTicker(every)
 		defer pace.Stop()
 		for before := time.Now(); ctx.Err() == nil; {
 			asked := time.Now()
 			jobs, err := r.gitea.Jobs(ctx, repo, "")
-			w.note(jobs, err, before, time.Now())
+			w.note(jobs, err, before, asked, time.Now())
 			before = asked
 			select {
 			case <-pace.C:
@@ -86,9 +90,9 @@ func (r *rig) watch(t *testing.T, repo string) *watch {
 	return w
 }
 
-// note takes in one look, that of before being the last one without what is
-// new in this one.
-func (w *watch) note(jobs []realgitea.Job, err error, before, now time.Time) {
+// note takes in one look from asked to now, that of before being the last one
+// without what is new in this one.
+func (w *watch) note(jobs []realgitea.Job, err error, before, asked, now time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.err = err
@@ -99,6 +103,9 @@ func (w *watch) note(jobs []realgitea.Job, err error, before, now time.Time) {
 		}
 		if c.Job = j; j.Status != "queued" && c.Begun.IsZero() {
 			c.Begun = now
+		}
+		if j.Status == "in_progress" {
+			c.Ran = asked
 		}
 		w.jobs[j.ID] = c
 	}
@@ -168,6 +175,19 @@ func (w *watch) succeed(t *testing.T, n int, within time.Duration) []course {
 		t.Errorf("%d jobs, want %d", len(all), n)
 	}
 	return all
+}
+
+// wantWhole fails the test if a job was cut short: that it succeeded does not
+// prove that all its steps did what they say, since a runner that runs out of
+// time when it was told to stop reports success. Each job is to sleep n times.
+func (r *rig) wantWhole(t *testing.T, repo string, jobs []course, n int) {
+	t.Helper()
+	for _, j := range jobs {
+		log, err := r.jobLog(t.Context(), repo, j.ID)
+		if slept := strings.Count(log, "slept "); err != nil || slept != n {
+			t.Errorf("job %d of %s, on %s: slept %d times, want %d: %v\n%s", j.ID, repo, j.RunnerName, slept, n, err, log)
+		}
+	}
 }
 
 // figures says how long jobs waited.

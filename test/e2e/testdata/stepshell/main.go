@@ -4,7 +4,7 @@
 //
 // The script has one command a line:
 //
-//	sleep DURATION   as in sleep 1.5s
+//	sleep DURATION   as in sleep 1.5s; prints slept DURATION after it
 //	env              print the environment
 //	exit CODE
 package main
@@ -36,7 +36,11 @@ func run(name, argument string) error {
 		return nil
 	case "sleep":
 		d, err := time.ParseDuration(argument)
+		if err != nil {
+			return err
+		}
 		time.Sleep(d)
+		_, err = fmt.Println("slept", argument)
 		return err
 	case "env":
 		_, err := fmt.Println(strings.Join(os.Environ(), "\n"))

@@ -119,7 +119,7 @@ func (m *Manager) report(res result, log *slog.Logger) {
 		}
 		log.Info("runner started", "reason", res.rec.Reason, "took", res.took.Round(time.Millisecond).String())
 	case opRestart:
-		if !res.deleted {
+		if res.rec.Phase == plan.PhaseStarting { // and not put off, or given up
 			log.Info("runner has a new container", "note", res.rec.Note, "took", res.took.Round(time.Millisecond).String())
 		}
 	case opNudge:

@@ -41,7 +41,7 @@ test: ## run every check and test, against a real Docker engine
 
 chaos: build ## kill the daemon over and over and count what is lost; KILLS=200 SEED=7 ENGINE=memory
 	$(if $(filter docker,$(ENGINE)),scripts/engine up)
-	go run ./test/chaos -kills $(KILLS) -seed $(SEED) -engine $(ENGINE) -scaler $(BIN)
+	go run ./test/chaos -kills $(KILLS) -seed $(SEED) -engine $(ENGINE) -scaler $(BIN) $(ARGS)
 
 lint: ## look for faults without running anything
 	@test -z "$$(gofmt -l .)" || { echo "not formatted:"; gofmt -l .; exit 1; }

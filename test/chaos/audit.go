@@ -27,10 +27,13 @@ type audit struct {
 	// without a record.
 	known   map[string]int64
 	unknown map[string]bool
+	// forgotten has the runners whose record is gone and that Gitea had
+	// still, and late the ones that it registered after their daemon's death.
+	forgotten, late map[string]bool
 }
 
 func newAudit(s *stage) *audit {
-	return &audit{stage: s, stopped: map[int64]bool{}, foreign: map[string]bool{}, counts: map[string]int{}, known: map[string]int64{}, unknown: map[string]bool{}}
+	return &audit{stage: s, stopped: map[int64]bool{}, foreign: map[string]bool{}, counts: map[string]int{}, known: map[string]int64{}, unknown: map[string]bool{}, forgotten: map[string]bool{}, late: map[string]bool{}}
 }
 
 // find notes that something is wrong.
@@ -43,14 +46,16 @@ func (a *audit) find(format string, args ...any) {
 // seeGitea judges a request to Gitea that is about to be carried out.
 func (a *audit) seeGitea(step string, r *http.Request) {
 	a.count(step)
-	if step != stepDisable && step != stepDeregister {
+	if step != stepDisable && step != stepWithdraw && step != stepDeregister {
 		return
 	}
+	// By REST the path names the runner, in the runners' protocol a header.
 	id, _ := strconv.ParseInt(path.Base(r.URL.Path), 10, 64)
+	uuid := r.Header.Get("X-Runner-Uuid")
 	state := a.stage.gitea.State()
 	for _, runner := range state.Runners {
 		switch {
-		case runner.ID != id:
+		case runner.ID != id && runner.UUID != uuid:
 		case !a.stage.ours(runner.Name):
 			a.touch("runner "+runner.Name, step)
 		case step == stepDeregister && runner.Busy:

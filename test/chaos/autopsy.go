@@ -1,11 +1,18 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"io"
+	"net/http"
+	"regexp"
+	"strings"
+
+	"scaler.io/scaler/internal/state"
 )
 
-// kinds of things that the daemon makes.
+// What the daemon makes.
 const (
 	kindRunner    = "runner"
 	kindContainer = "container"
@@ -21,15 +28,14 @@ func (a *audit) autopsy(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("look at the state of the killed daemon: %w", err)
 	}
-	a.mu.Lock()
-	for _, r := range records {
-		if _, known := a.known[r.Name]; !known {
-			a.known[r.Name] = 0
-		}
-	}
-	a.mu.Unlock()
+	current := a.learn(records)
 	for name, id := range a.stage.runners() {
 		a.identify(name, id)
+		a.mu.Lock()
+		if _, known := a.known[name]; known && !current[name] && !a.late[name] {
+			a.forgotten[name] = true
+		}
+		a.mu.Unlock()
 	}
 	names, err := a.stage.containers(ctx)
 	if err != nil {
@@ -39,6 +45,20 @@ func (a *audit) autopsy(ctx context.Context) error {
 		a.recorded(kindContainer, name)
 	}
 	return nil
+}
+
+// learn notes the runners that there are records of, and returns their names.
+func (a *audit) learn(records []state.Record) map[string]bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	names := map[string]bool{}
+	for _, r := range records {
+		names[r.Name] = true
+		if _, known := a.known[r.Name]; !known {
+			a.known[r.Name] = 0
+		}
+	}
+	return names
 }
 
 // recorded notes a thing of which no record was ever seen.
@@ -77,9 +97,49 @@ func (a *audit) unrecorded(kind string) int {
 	defer a.mu.Unlock()
 	n := 0
 	for what := range a.unknown {
-		if len(what) > len(kind) && what[:len(kind)] == kind {
+		if strings.HasPrefix(what, kind+" ") {
 			n++
 		}
 	}
+	return n
+}
+
+// registers notes the runners that are registered after the death of the
+// daemon that asked for it.
+func (a *audit) registers(next http.Handler, d *daemon) http.Handler {
+	name := regexp.MustCompile("scaler-" + a.stage.instance + "-[a-z]+-[a-z0-9]{8}")
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if giteaCall(r) != "Register" {
+			next.ServeHTTP(w, r)
+			return
+		}
+		asked := d.alive()
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			panic(http.ErrAbortHandler)
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		defer func() {
+			if now := d.alive(); now == nil || now != asked {
+				a.mu.Lock()
+				a.late[string(name.Find(body))] = true
+				a.mu.Unlock()
+			}
+		}()
+		next.ServeHTTP(w, r)
+	})
+}
+
+// abandoned returns how many runners were forgotten while Gitea still had
+// them, and 0 if there are so few that requests which were under way at a kill
+// explain them.
+func (a *audit) abandoned(kills int) int {
+	a.mu.Lock()
+	n := len(a.forgotten)
+	a.mu.Unlock()
+	if n <= 1+kills/100 {
+		return 0
+	}
+	a.find("%d runners were forgotten and left in Gitea for the reaper", n)
 	return n
 }

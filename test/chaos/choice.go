@@ -4,22 +4,38 @@ import (
 	"context"
 	"math/rand/v2"
 	"time"
+
+	"scaler.io/scaler/internal/giteatest"
 )
 
 // killsPerWorld is from how many kills on another world is worth its while,
 // and mostWorlds how many a small machine can turn at once.
 const (
-	killsPerWorld = 100
-	mostWorlds    = 4
+	killsPerWorld    = 100
+	mostWorlds       = 4
+	mostDockerWorlds = 2
 )
 
-// defaultWorlds is how many worlds there are if nobody says: the real engine
-// is busy enough with one.
+// defaultWorlds is how many worlds there are if nobody says.
 func (o options) defaultWorlds() int {
+	most := mostWorlds
 	if o.engine == engineDocker {
-		return 1
+		most = mostDockerWorlds
 	}
-	return min(1+o.kills/killsPerWorld, mostWorlds)
+	return min(1+o.kills/killsPerWorld, most)
+}
+
+// giteaKind is the server of a world: a current one, one that is older than
+// PATCH of a runner, so that idle runners are stopped without being disabled
+// first, and one in which a runner can deregister itself.
+func giteaKind(world int) (kind giteatest.Options, name string) {
+	switch world % 3 {
+	case 1:
+		return giteatest.Options{DisablePatch: true}, "Gitea before 1.26"
+	case 2:
+		return giteatest.Options{Deregister: true}, "Gitea with the call Deregister"
+	}
+	return giteatest.Options{}, "Gitea 1.26"
 }
 
 // pace is how fast everything goes with the engine.

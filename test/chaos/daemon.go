@@ -77,6 +77,22 @@ func (p *process) listen(conn *net.UnixConn) {
 	}
 }
 
+// alive returns the present process, nil if it has been told to end.
+func (d *daemon) alive() *process {
+	d.mu.Lock()
+	p := d.current
+	d.mu.Unlock()
+	if p == nil {
+		return nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.killed {
+		return nil
+	}
+	return p
+}
+
 // kill kills the process that was started last.
 func (d *daemon) kill() {
 	d.mu.Lock()

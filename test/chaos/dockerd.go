@@ -8,7 +8,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -44,7 +46,8 @@ func startDockerd(ctx context.Context, dir string) (*dockerd, error) {
 	if _, err := exec.LookPath("dockerd"); err != nil {
 		return nil, err
 	}
-	d := &dockerd{dir: filepath.Join(dir, "d"), bridge: fmt.Sprintf("chaos%d", os.Getpid())}
+	n := bridges.Add(1)
+	d := &dockerd{dir: filepath.Join(dir, "d"), bridge: fmt.Sprintf("chaos%dx%d", os.Getpid(), n)}
 	if err := os.Mkdir(d.dir, 0o711); err != nil {
 		return nil, fmt.Errorf("make directory of dockerd: %w", err)
 	}
@@ -56,7 +59,7 @@ func startDockerd(ctx context.Context, dir string) (*dockerd, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make log of dockerd: %w", err)
 	}
-	if err := d.addBridge(); err != nil {
+	if err := d.addBridge(n); err != nil {
 		return nil, errors.Join(err, d.close())
 	}
 	if err := d.start(ctx); err != nil {
@@ -65,11 +68,15 @@ func startDockerd(ctx context.Context, dir string) (*dockerd, error) {
 	return d, nil
 }
 
+// bridges counts the bridges of this process, so that each has its own name and
+// address.
+var bridges atomic.Int32
+
 // addBridge makes the engine's bridge, which nothing is ever attached to.
-func (d *dockerd) addBridge() error {
+func (d *dockerd) addBridge(n int32) error {
 	for _, args := range [][]string{
 		{"link", "add", "name", d.bridge, "type", "bridge"},
-		{"addr", "add", "192.0.2.1/30", "dev", d.bridge}, // reserved for documentation, so nobody's
+		{"addr", "add", fmt.Sprintf("192.0.2.%d/30", 4*(n%64)+1), "dev", d.bridge}, // reserved for documentation, so nobody's
 	} {
 		if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
 			return fmt.Errorf("make bridge %s: %w: %s", d.bridge, err, strings.TrimSpace(string(out)))
@@ -150,8 +157,62 @@ func (d *dockerd) close() error {
 		errs = append(errs, d.end(false))
 	}
 	_ = exec.Command("ip", "link", "delete", d.bridge).Run() // it may not have come to be
-	errs = append(errs, d.log.Close(), unmountBelow(d.dir), os.RemoveAll(d.dir))
+	errs = append(errs, d.killShims(), d.log.Close(), unmountBelow(d.dir), os.RemoveAll(d.dir))
 	return errors.Join(errs...)
+}
+
+// killShims ends the shims that are left, with their containers. An engine that
+// is killed while it starts a container forgets its shim.
+func (d *dockerd) killShims() error {
+	pids, err := processes()
+	if err != nil {
+		return err
+	}
+	address := filepath.Join(d.dir, "exec/containerd/containerd.sock")
+	shims := map[int]bool{}
+	for pid, p := range pids {
+		if slices.Contains(p.args, address) {
+			shims[pid] = true
+		}
+	}
+	for pid, p := range pids {
+		if shims[pid] || shims[p.parent] {
+			_ = syscall.Kill(pid, syscall.SIGKILL) // it may have ended
+		}
+	}
+	return nil
+}
+
+// proc is a process of this machine.
+type proc struct {
+	parent int
+	args   []string
+}
+
+// processes lists them by their ids. One that ends meanwhile is left out.
+func processes() (map[int]proc, error) {
+	dirs, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil {
+		return nil, fmt.Errorf("list processes: %w", err)
+	}
+	all := map[int]proc{}
+	for _, dir := range dirs {
+		pid, err := strconv.Atoi(filepath.Base(dir))
+		stat, statErr := os.ReadFile(filepath.Join(dir, "stat"))
+		cmdline, argsErr := os.ReadFile(filepath.Join(dir, "cmdline"))
+		// The name, in parentheses, may hold anything; the state and the
+		// parent follow it.
+		fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+		if errors.Join(err, statErr, argsErr) != nil || len(fields) < 2 {
+			continue
+		}
+		parent, err := strconv.Atoi(fields[1])
+		if err != nil {
+			continue
+		}
+		all[pid] = proc{parent: parent, args: strings.Split(string(cmdline), "\x00")}
+	}
+	return all, nil
 }
 
 // unmountBelow detaches what is mounted at or below the directory.

@@ -55,7 +55,7 @@ func (c *fakeContainer) run(interval time.Duration, exited func(code int)) {
 	opts := runner.Options{
 		Dir: filepath.Join(c.root, "data"), FetchInterval: interval,
 		Logger: slog.New(slog.NewTextHandler(c.output, nil)),
-		Client: &http.Client{Transport: cutOff{alive: alive}},
+		Client: &http.Client{Transport: cutOff{alive: alive, told: ctx}},
 	}
 	ended := make(chan int, 1)
 	go func() {
@@ -77,8 +77,10 @@ func (c *fakeContainer) run(interval time.Duration, exited func(code int)) {
 	}()
 }
 
-// cutOff is the network of a container: it ends with it.
-type cutOff struct{ alive context.Context }
+// cutOff is the network of a container: it ends with it. A request for a job
+// ends at SIGTERM already, with the answer that may be under way: what the real
+// runner does, and the demo's does not.
+type cutOff struct{ alive, told context.Context }
 
 // RoundTrip implements http.RoundTripper. It reads the answer to its end, so
 // that nothing of it is under way when it returns.
@@ -88,7 +90,11 @@ func (t cutOff) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	ctx, cancel := context.WithCancel(req.Context())
 	defer cancel()
-	defer context.AfterFunc(t.alive, cancel)()
+	end := t.alive
+	if giteaCall(req) == "FetchTask" {
+		end = t.told // which ends with alive, too
+	}
+	defer context.AfterFunc(end, cancel)()
 	resp, err := http.DefaultTransport.RoundTrip(req.WithContext(ctx))
 	if err != nil {
 		return nil, err

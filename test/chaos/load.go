@@ -72,12 +72,21 @@ func (l *load) burst() time.Duration {
 }
 
 // provoke queues a job at the moment at which the daemon takes a runner out of
-// service, every other time.
+// service, every other time, and holds the request so that the runner can take
+// it before.
 func (l *load) provoke(step string) {
+	if step != stepDisable && step != stepWithdraw && step != stepStop {
+		return
+	}
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	if !l.closed && (step == stepDisable || step == stepStop) && l.random.IntN(2) == 0 {
+	provoked := !l.closed && l.random.IntN(2) == 0
+	hold := time.Duration(l.random.Int64N(int64(l.pace.slowAnswers)))
+	if provoked {
 		l.add(kinds()[l.random.IntN(len(kinds()))])
+	}
+	l.mu.Unlock()
+	if provoked {
+		time.Sleep(hold)
 	}
 }
 

@@ -104,7 +104,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 			if i < o.kills%o.worlds {
 				kills++
 			}
-			outcomes[i], err = play(ctx, o, o.seed+uint64(i)<<32, kills)
+			outcomes[i], err = play(ctx, o, i, kills)
 			return err
 		})
 	}
@@ -121,13 +121,22 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	failed = failed || !sum.good()
 	if failed {
-		fmt.Fprintf(stdout, "replay with: make chaos KILLS=%d SEED=%d ENGINE=%s\n", o.kills, o.seed, o.engine)
+		fmt.Fprintln(stdout, "replay with:", o.replay())
 	}
 	fmt.Fprintf(stdout, "took %s\n%s\n", time.Since(began).Round(time.Second), sum)
 	if failed {
 		return 1
 	}
 	return 0
+}
+
+// replay is the command that takes the same decisions again.
+func (o options) replay() string {
+	s := fmt.Sprintf("make chaos KILLS=%d SEED=%d ENGINE=%s", o.kills, o.seed, o.engine)
+	if o.worlds != o.defaultWorlds() || !o.late {
+		s += fmt.Sprintf(" ARGS=\"-worlds %d -late=%v\"", o.worlds, o.late)
+	}
+	return s
 }
 
 // print tells what came of a world: little if all is well.

@@ -96,7 +96,7 @@ docker: {host: "unix://%[10]s"}
 drain: {settle: %[11]s}
 `
 
-// kept are the runners that a daemon at rest keeps: the spare one and the
+// keptRunners is how many runners a daemon at rest keeps: the spare one and the
 // persistent one.
 const keptRunners = 2
 

@@ -82,7 +82,7 @@ func (w *world) judge(ctx context.Context) (outcome, error) {
 	for _, r := range records {
 		w.audit.find("record of runner %s is left, in phase %s", r.Name, r.Phase)
 	}
-	f.corpses = len(runners) + w.audit.unrecorded(kindRunner)
+	f.corpses = len(runners) + w.audit.unrecorded(kindRunner) + w.audit.abandoned(w.kills)
 	f.orphans = len(containers) + len(records) + w.audit.unrecorded(kindContainer)
 	w.bystanders.check(ctx, w.stage, w.audit)
 	w.checkRegistrations(f.jobs)
@@ -96,7 +96,7 @@ func (w *world) judge(ctx context.Context) (outcome, error) {
 // may be under way, and each runner that was taken out of service was one.
 func (w *world) checkRegistrations(jobs int) {
 	counts := w.stage.gitea.State().Counts
-	most := jobs + parallelStarts*(w.kills+w.faults.count) + w.audit.done(stepDisable) + maxRunners
+	most := jobs + parallelStarts*(w.kills+w.faults.count) + w.audit.done(stepDisable) + w.audit.done(stepWithdraw) + maxRunners
 	if n := counts.Registrations - len(w.bystanders.runners); n > most {
 		w.audit.find("%d registrations for %d jobs, %d kills and %d faults: more than %d cannot be explained", n, jobs, w.kills, w.faults.count, most)
 	}
@@ -112,9 +112,9 @@ func (w *world) checkRegistrations(jobs int) {
 func (w *world) details() string {
 	counts := w.stage.gitea.State().Counts
 	var b strings.Builder
-	fmt.Fprintf(&b, "seed %d: %d registrations, at most %d at one time, %d faults, %d jobs cancelled on purpose, %d runners disabled, %d told to stop\n",
-		w.seed, counts.Registrations-len(w.bystanders.runners), counts.PeakRunners-len(w.bystanders.runners),
-		w.faults.count, len(w.load.cancelled), w.audit.done(stepDisable), w.audit.done(stepStop))
+	fmt.Fprintf(&b, "%s, seed %d: %d registrations, at most %d at one time, %d faults, %d jobs cancelled on purpose, %d runners disabled, %d withdrawn, %d told to stop\n",
+		w.name, w.seed, counts.Registrations-len(w.bystanders.runners), counts.PeakRunners-len(w.bystanders.runners),
+		w.faults.count, len(w.load.cancelled), w.audit.done(stepDisable), w.audit.done(stepWithdraw), w.audit.done(stepStop))
 	fmt.Fprintf(&b, "  kills at steps: %s", w.traps.coverage())
 	return b.String()
 }

@@ -57,7 +57,7 @@ type scopeToken struct {
 }
 
 // newStage sets everything up that the daemon does not talk to.
-func newStage(dir, id string, eng engine) (*stage, error) {
+func newStage(dir, id string, kind giteatest.Options, eng engine) (*stage, error) {
 	s := &stage{id: id, dir: dir, engine: eng, own: newEngineClient(eng.socket())}
 	store, err := state.Open(s.stateDir()) // makes the instance id
 	if err != nil {
@@ -67,8 +67,8 @@ func newStage(dir, id string, eng engine) (*stage, error) {
 	if err := store.Close(); err != nil {
 		return nil, fmt.Errorf("close state: %w", err)
 	}
-	apiToken := rand.Text()
-	s.gitea = giteatest.New(giteatest.Options{APIToken: apiToken})
+	kind.APIToken = rand.Text()
+	s.gitea = giteatest.New(kind)
 	s.tokens = []scopeToken{
 		{scope: plan.Scope{Kind: plan.ScopeInstance}, file: filepath.Join(dir, "instance-token")},
 		{scope: plan.Scope{Kind: plan.ScopeOrg, Owner: orgName}, file: filepath.Join(dir, "org-token")},
@@ -78,7 +78,7 @@ func newStage(dir, id string, eng engine) (*stage, error) {
 			return nil, err
 		}
 	}
-	return s, os.WriteFile(filepath.Join(dir, "api-token"), []byte(apiToken), 0o600)
+	return s, os.WriteFile(filepath.Join(dir, "api-token"), []byte(kind.APIToken), 0o600)
 }
 
 func (s *stage) stateDir() string   { return filepath.Join(s.dir, "state") }

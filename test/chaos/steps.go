@@ -16,6 +16,7 @@ const (
 	stepFind       = "find" // list the runners, by a name or to see who is online
 	stepLook       = "look" // read one runner
 	stepDisable    = "disable"
+	stepWithdraw   = "withdraw" // in place of that, where the server cannot
 	stepDeregister = "deregister"
 	stepCreate     = "create"
 	stepPutFiles   = "put-files"
@@ -52,14 +53,19 @@ type point struct {
 
 func (p point) String() string { return p.step + "/" + string(p.at) }
 
-// points are all of them, in a fixed order, the late ones only if wanted.
-func points(withLate bool) []point {
+// points are all of them that come about, in a fixed order: the late ones if
+// wanted, and withdraw where the server cannot disable runners.
+func points(withLate, cannotDisable bool) []point {
 	moments := []moment{before, unheard, answered}
 	if withLate {
 		moments = append(moments, late)
 	}
+	steps := []string{stepRegister, stepFind, stepLook, stepDisable, stepDeregister, stepCreate, stepPutFiles, stepStart, stepStop, stepRemove}
+	if cannotDisable {
+		steps = append(steps, stepWithdraw)
+	}
 	var all []point
-	for _, s := range []string{stepRegister, stepFind, stepLook, stepDisable, stepDeregister, stepCreate, stepPutFiles, stepStart, stepStop, stepRemove} {
+	for _, s := range steps {
 		for _, m := range moments {
 			all = append(all, point{s, m})
 		}
@@ -73,6 +79,10 @@ func giteaStep(r *http.Request) string {
 	switch {
 	case giteaCall(r) == "Register":
 		return stepRegister
+	case giteaCall(r) == "Deregister":
+		return stepDeregister
+	case giteaCall(r) == "Declare" && strings.HasPrefix(r.UserAgent(), "scaler/"): // and not the runner itself
+		return stepWithdraw
 	case strings.HasSuffix(p, "/actions/runners"):
 		return stepFind
 	case !strings.Contains(p, "/actions/runners/"):

@@ -77,13 +77,14 @@ func request(h http.Handler) (status int) {
 
 func TestSteps(t *testing.T) {
 	for request, want := range map[string]string{
-		"POST /api/actions/runner.v1.RunnerService/Register":  stepRegister,
-		"POST /api/actions/runner.v1.RunnerService/FetchTask": "",
-		"GET /api/v1/admin/actions/runners":                   stepFind,
-		"GET /api/v1/orgs/acme/actions/runners/7":             stepLook,
-		"PATCH /api/v1/admin/actions/runners/7":               stepDisable,
-		"DELETE /api/v1/admin/actions/runners/7":              stepDeregister,
-		"GET /api/v1/admin/actions/jobs":                      "",
+		"POST /api/actions/runner.v1.RunnerService/Register":   stepRegister,
+		"POST /api/actions/runner.v1.RunnerService/FetchTask":  "",
+		"POST /api/actions/runner.v1.RunnerService/Deregister": stepDeregister,
+		"GET /api/v1/admin/actions/runners":                    stepFind,
+		"GET /api/v1/orgs/acme/actions/runners/7":              stepLook,
+		"PATCH /api/v1/admin/actions/runners/7":                stepDisable,
+		"DELETE /api/v1/admin/actions/runners/7":               stepDeregister,
+		"GET /api/v1/admin/actions/jobs":                       "",
 	} {
 		method, path, _ := strings.Cut(request, " ")
 		if got := giteaStep(httptest.NewRequest(method, path, nil)); got != want {

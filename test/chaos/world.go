@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"scaler.io/scaler/internal/giteatest"
 )
 
 // logName is the daemon's log in the directory of a world.
@@ -23,6 +25,8 @@ const logName = "daemon.log"
 // world is one daemon with its Gitea and its engine, and all that befalls it.
 type world struct {
 	opts  options
+	kind  giteatest.Options
+	name  string // of the kind
 	seed  uint64
 	kills int
 	pace  pace
@@ -64,12 +68,13 @@ func (w *world) note(format string, args ...any) {
 
 // play makes a world, torments its daemon, lets it settle, and says what was
 // lost. The error is the harness's own, or the daemon's refusal to run.
-func play(ctx context.Context, o options, seed uint64, kills int) (out outcome, err error) {
+func play(ctx context.Context, o options, index, kills int) (out outcome, err error) {
 	dir, err := os.MkdirTemp("", "chaos")
 	if err != nil {
 		return out, fmt.Errorf("make directory: %w", err)
 	}
-	w := &world{opts: o, seed: seed, kills: kills, dir: dir, pace: o.pace()}
+	w := &world{opts: o, seed: o.seed + uint64(index)<<32, kills: kills, dir: dir, pace: o.pace()}
+	w.kind, w.name = giteaKind(index)
 	out.dir = dir
 	defer func() {
 		if err == nil && out.figures.good() && len(out.findings) == 0 && !o.keep {
@@ -110,19 +115,19 @@ func (w *world) setUp(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s, err := newStage(w.dir, id, eng)
+	s, err := newStage(w.dir, id, w.kind, eng)
 	if err != nil {
 		return errors.Join(err, eng.close(ctx))
 	}
 	w.stage = s
 	w.daemon = &daemon{binary: w.opts.scaler, config: s.configFile(), dir: w.dir, log: w.log}
-	w.traps = newTraps(w.random("traps"), points(w.opts.late), w.daemon.kill, w.note)
+	w.traps = newTraps(w.random("traps"), points(w.opts.late, w.kind.DisablePatch), w.daemon.kill, w.note)
 	w.audit = newAudit(s)
 	w.load = newLoad(s.gitea, w.pace, w.random("load"))
 	w.faults = &faults{stage: s, pace: w.pace, late: w.opts.late, random: w.random("faults"), note: w.note}
 	gitea := slowPick(s.gitea, w.random("slow picks"), w.pace.slowAnswers)
 	err = s.open(
-		w.traps.hook(gitea, giteaStep, func(step string, r *http.Request) {
+		w.traps.hook(w.audit.registers(gitea, w.daemon), giteaStep, func(step string, r *http.Request) {
 			w.load.provoke(step)
 			w.audit.seeGitea(step, r)
 		}),

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -46,8 +45,7 @@ func startDockerd(ctx context.Context, dir string) (*dockerd, error) {
 	if _, err := exec.LookPath("dockerd"); err != nil {
 		return nil, err
 	}
-	n := bridges.Add(1)
-	d := &dockerd{dir: filepath.Join(dir, "d"), bridge: fmt.Sprintf("chaos%dx%d", os.Getpid(), n)}
+	d := &dockerd{dir: filepath.Join(dir, "d"), bridge: bridgeName(dir)}
 	if err := os.Mkdir(d.dir, 0o711); err != nil {
 		return nil, fmt.Errorf("make directory of dockerd: %w", err)
 	}
@@ -59,7 +57,7 @@ func startDockerd(ctx context.Context, dir string) (*dockerd, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make log of dockerd: %w", err)
 	}
-	if err := d.addBridge(n); err != nil {
+	if err := d.addBridge(); err != nil {
 		return nil, errors.Join(err, d.close())
 	}
 	if err := d.start(ctx); err != nil {
@@ -68,15 +66,18 @@ func startDockerd(ctx context.Context, dir string) (*dockerd, error) {
 	return d, nil
 }
 
-// bridges counts the bridges of this process, so that each has its own name and
-// address.
-var bridges atomic.Int32
+// bridgeName is a name of its own for the world's directory, whose end is
+// random. An interface's name has 15 characters at most.
+func bridgeName(dir string) string {
+	base := filepath.Base(dir)
+	return "chaos-" + base[max(len(base)-9, 0):]
+}
 
 // addBridge makes the engine's bridge, which nothing is ever attached to.
-func (d *dockerd) addBridge(n int32) error {
+func (d *dockerd) addBridge() error {
 	for _, args := range [][]string{
 		{"link", "add", "name", d.bridge, "type", "bridge"},
-		{"addr", "add", fmt.Sprintf("192.0.2.%d/30", 4*(n%64)+1), "dev", d.bridge}, // reserved for documentation, so nobody's
+		{"addr", "add", "192.0.2.1/30", "dev", d.bridge}, // reserved for documentation, so nobody's
 	} {
 		if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
 			return fmt.Errorf("make bridge %s: %w: %s", d.bridge, err, strings.TrimSpace(string(out)))

@@ -42,7 +42,6 @@ func Compute(spec Spec, snap Snapshot) Plan {
 type pool struct {
 	Pool
 	count  PoolCount
-	labels map[string]bool
 	all    int      // runners that occupy a place
 	alive  int      // of these, the ones that are to stay
 	boot   int      // of these, the ones that are starting
@@ -66,10 +65,7 @@ type computation struct {
 func newComputation(spec Spec, snap Snapshot) *computation {
 	c := &computation{spec: spec, snap: snap, byName: make(map[string]*pool, len(spec.Pools)), running: len(snap.Runners)}
 	for _, p := range spec.Pools {
-		q := &pool{Pool: p, count: PoolCount{Name: p.Name}, labels: make(map[string]bool, len(p.Labels)), hold: holdReason(p, snap)}
-		for _, l := range p.Labels {
-			q.labels[l] = true
-		}
+		q := &pool{Pool: p, count: PoolCount{Name: p.Name}, hold: holdReason(p, snap)}
 		c.pools = append(c.pools, q)
 		c.byName[p.Name] = q
 	}

@@ -40,7 +40,7 @@ func newMatching(jobs []Job, pools []*pool) *matching {
 		choices, known := alike[key]
 		if !known {
 			for i, p := range pools {
-				if p.matches(job) {
+				if p.Serves(job) {
 					choices = append(choices, i)
 				}
 			}
@@ -51,35 +51,22 @@ func newMatching(jobs []Job, pools []*pool) *matching {
 	return m
 }
 
-// matches reports whether a runner of the pool may take the job, by the
-// server's own rule: every entry of runs-on is a label of the runner, exact
-// and case-sensitive, and the runner's scope covers the repository.
-func (p *pool) matches(job Job) bool {
+// Serves reports whether a runner of the pool may take the job, by the server's
+// own rule: every entry of runs-on is a label of the runner, exact and
+// case-sensitive, and the runner's scope covers the repository.
+func (p Pool) Serves(job Job) bool {
 	return p.Scope.Covers(job.Repo) && len(p.missing(job)) == 0
 }
 
 // missing lists the entries of runs-on that the pool does not have.
-func (p *pool) missing(job Job) []string {
+func (p Pool) missing(job Job) []string {
 	var missing []string
 	for _, l := range job.Labels {
-		if !p.labels[l] && !slices.Contains(missing, l) {
+		if !slices.Contains(p.Labels, l) && !slices.Contains(missing, l) {
 			missing = append(missing, l)
 		}
 	}
 	return missing
-}
-
-// Serves reports whether a runner of the pool may take the job.
-func (p Pool) Serves(job Job) bool {
-	if !p.Scope.Covers(job.Repo) {
-		return false
-	}
-	for _, l := range job.Labels {
-		if !slices.Contains(p.Labels, l) {
-			return false
-		}
-	}
-	return true
 }
 
 // placeAll tries to place every job that has no place yet.

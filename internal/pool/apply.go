@@ -81,7 +81,7 @@ func (m *Manager) newRunner(a plan.Action) *runner {
 	now := time.Now()
 	opts := m.cfg.Pools[a.Pool]
 	rec := state.Record{
-		Name: fmt.Sprintf("scaler-%s-%s-%s", m.cfg.Instance, a.Pool, strings.ToLower(rand.Text()[:8])),
+		Name: fmt.Sprintf("%s%s-%s-%s", namePrefix, m.cfg.Instance, a.Pool, strings.ToLower(rand.Text()[:nameRandom])),
 		Pool: a.Pool, Token: opts.Token, Scope: m.scopeOf(a.Pool), Ephemeral: opts.Ephemeral, CreatedAt: now, Reason: a.Reason,
 	}
 	rec.Enter(plan.PhaseStarting, "", now)

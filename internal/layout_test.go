@@ -42,13 +42,16 @@ func TestPlanNeedsNothingButTheStandardLibrary(t *testing.T) {
 	}
 }
 
-// Packages share plan's types and never import each other sideways; only pool
-// and cmd/scaler see several.
+// Packages share plan's types and never import each other sideways; only pool,
+// gateway and cmd/scaler see several.
 func TestPackagesDoNotImportEachOther(t *testing.T) {
 	allowed := map[string][]string{
 		"internal/pool":             {"internal/plan", "internal/register", "internal/state"},
 		"internal/giteatest/runner": {"internal/giteatest"}, // for the payload of its jobs
+		"internal/gateway":          {"internal/plan", "internal/state", "internal/gateway/runnerext"},
 		"internal/plan":             {},
+
+		"internal/gateway/runnerext/gen": {},
 	}
 	for pkg, list := range imports(t) {
 		if !strings.HasPrefix(pkg, "internal/") {
@@ -71,13 +74,16 @@ func TestLibrariesHaveOneHome(t *testing.T) {
 	homes := map[string][]string{
 		"github.com/docker/docker":              {"internal/docker"},
 		"code.gitea.io/sdk":                     {"internal/gitea"},
-		"code.gitea.io/actions-proto-go":        {"internal/gitea", "internal/giteatest", "internal/giteatest/runner"},
-		"connectrpc.com/connect":                {"internal/gitea", "internal/giteatest", "internal/giteatest/runner"},
+		"code.gitea.io/actions-proto-go":        {"internal/gitea", "internal/giteatest", "internal/giteatest/runner", "internal/gateway", "internal/gateway/runnerext", "internal/gateway/runnerext/gen"},
+		"connectrpc.com/connect":                {"internal/gitea", "internal/giteatest", "internal/giteatest/runner", "internal/gateway"},
+		"github.com/bufbuild/protocompile":      {"internal/gateway/runnerext/gen"},
 		"github.com/hashicorp/go-retryablehttp": {"internal/gitea"},
 		"gopkg.in/yaml.v3":                      {"internal/config"},
 		"github.com/robfig/cron":                {"internal/config"},
 		"go.etcd.io/bbolt":                      {"internal/state"},
 		"github.com/spf13/cobra":                {"cmd/scaler"},
+		"github.com/fsnotify/fsnotify":          {"cmd/scaler"},
+		"github.com/prometheus":                 {"internal/server"},
 	}
 	for pkg, list := range imports(t) {
 		for _, dep := range list {

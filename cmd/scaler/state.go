@@ -22,8 +22,9 @@ func newStateCheckCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use: "check [FILE]", Short: "Read all of the state and say what is wrong with it", Args: cobra.MaximumNArgs(1),
-		Long: `Read all of the state, every page and every record, and say what is wrong with
-it. Nothing is changed. The exit code is 1 if there is a fault.
+		Long: `Read all of the state, every page, record, token, enrolment and line of the audit
+log, and say what is wrong with it. Nothing is changed. The exit code is 1 if
+there is a fault.
 
 If a daemon has the state open it is asked for a copy, and that is checked. With
 FILE, that file is checked, for instance a backup.`,
@@ -46,8 +47,8 @@ func newStateBackupCommand() *cobra.Command {
 		Long: `Copy the state to a file that does not exist yet and that nobody else can read,
 and check the copy. A running daemon is asked for it and goes on meanwhile.
 
-The copy holds the runners' own tokens. To put it back, stop the daemon and copy
-it to scaler.db in the state directory.`,
+The copy holds the runners' own tokens, and of the gateway's tokens their hashes.
+To put it back, stop the daemon and copy it to scaler.db in the state directory.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return flags.read(cmd, func(r readable) error { return backUpState(cmd, r, args[0]) })
 		},
@@ -59,7 +60,7 @@ it to scaler.db in the state directory.`,
 func newStateExportCommand() *cobra.Command {
 	var flags stateFlags
 	cmd := &cobra.Command{
-		Use: "export", Short: "Print all records as JSON, without the runners' tokens", Args: cobra.NoArgs,
+		Use: "export", Short: "Print all records, tokens and enrolments as JSON, without secrets", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return flags.read(cmd, func(r readable) error { return exportState(cmd.OutOrStdout(), r) })
 		},
@@ -88,6 +89,10 @@ type stateReport struct {
 	Size      int64          `json:"size"` // bytes
 	Runners   int            `json:"runners"`
 	Phases    map[string]int `json:"phases"`
+
+	Tokens       int `json:"tokens"`
+	Enrolments   int `json:"enrolments"`
+	AuditEntries int `json:"audit_entries"`
 }
 
 // checkState checks a file and prints what it found. Faults make the exit code
@@ -98,7 +103,8 @@ func checkState(cmd *cobra.Command, path, source, instanceDir string, asJSON boo
 		return err
 	}
 	r := stateReport{Source: source, Good: len(found.Faults) == 0, Faults: []string{}, Instance: found.Instance, Format: found.Format,
-		CreatedAt: found.CreatedAt, Size: found.Size, Runners: len(found.Records), Phases: map[string]int{}}
+		CreatedAt: found.CreatedAt, Size: found.Size, Runners: len(found.Records), Phases: map[string]int{},
+		Tokens: found.Tokens, Enrolments: found.Enrolments, AuditEntries: found.AuditEntries}
 	for _, f := range found.Faults {
 		r.Faults = append(r.Faults, f.Error())
 	}
@@ -149,6 +155,7 @@ func writeStateReport(b *bytes.Buffer, r stateReport) {
 		{"Created", created},
 		{"Size", count(int(r.Size), "byte")},
 		{"Holds", runners},
+		{"Gateway", count(r.Tokens, "token") + ", " + count(r.Enrolments, "enrolment") + ", " + count(r.AuditEntries, "line") + " of audit log"},
 	})
 }
 
@@ -200,10 +207,12 @@ func writeNewPrivate(path string, content io.WriterTo) (err error) {
 
 // stateExport is everything in the state that may be shown.
 type stateExport struct {
-	Instance  string         `json:"instance"`
-	Format    uint64         `json:"format"`
-	CreatedAt time.Time      `json:"created_at,omitzero"`
-	Runners   []state.Record `json:"runners"` // whose JSON has no token
+	Instance   string                  `json:"instance"`
+	Format     uint64                  `json:"format"`
+	CreatedAt  time.Time               `json:"created_at,omitzero"`
+	Runners    []state.Record          `json:"runners"`    // whose JSON has no token
+	Tokens     []state.TokenRecord     `json:"tokens"`     // whose JSON has no hash
+	Enrolments []state.EnrolmentRecord `json:"enrolments"` // whose JSON has none either
 }
 
 func exportState(w io.Writer, r readable) error {
@@ -212,9 +221,14 @@ func exportState(w io.Writer, r readable) error {
 		return err
 	}
 	defer s.Close()
-	records, err := s.Records()
-	if err != nil {
+	records, recordsErr := s.Records()
+	tokens, tokensErr := s.Tokens()
+	enrolments, enrolmentsErr := s.Enrolments()
+	if err := errors.Join(recordsErr, tokensErr, enrolmentsErr); err != nil {
 		return err
 	}
-	return printJSON(w, stateExport{Instance: s.Instance(), Format: s.Format(), CreatedAt: s.CreatedAt(), Runners: append([]state.Record{}, records...)})
+	return printJSON(w, stateExport{
+		Instance: s.Instance(), Format: s.Format(), CreatedAt: s.CreatedAt(), Runners: append([]state.Record{}, records...),
+		Tokens: append([]state.TokenRecord{}, tokens...), Enrolments: append([]state.EnrolmentRecord{}, enrolments...),
+	})
 }

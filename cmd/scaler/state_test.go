@@ -2,6 +2,9 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -10,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"scaler.io/scaler/internal/plan"
 	"scaler.io/scaler/internal/server"
 	"scaler.io/scaler/internal/state"
 )
@@ -46,17 +50,40 @@ func shortDir(t *testing.T) string {
 	return dir
 }
 
+// writeTokenState is writeState with two tokens, a runner that came by one of
+// them, and what the log says of it.
+func writeTokenState(t *testing.T, dir string) *state.Store {
+	t.Helper()
+	s := writeState(t, dir)
+	org := plan.Scope{Kind: plan.ScopeOrg, Owner: "acme"}
+	hash := sha256.Sum256([]byte(secret))
+	err := s.Commit(state.TokenChanges{
+		PutTokens: []state.TokenRecord{
+			{Token: plan.Token{ID: "t1", Name: "stacks", Scope: org, Pinned: true, Enabled: true, CreatedAt: noon, Uses: 1}, Hash: hash},
+			{Token: plan.Token{ID: "t2", Name: "guest", Scope: org, Enabled: true, CreatedAt: noon}, Hash: hash},
+		},
+		PutEnrolments: []state.EnrolmentRecord{
+			{Enrolment: plan.Enrolment{Token: "t1", TokenName: "stacks", RunnerID: 9, UUID: "u9", Name: "stack-1", Scope: org, RegisteredAt: noon}, Hash: hash},
+		},
+		Audit: []plan.AuditEntry{{At: noon, Action: "register.begin"}, {At: noon, Action: "register"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 // statePlaces are the ways to the same state: the directory that a daemon has
 // left, and a daemon that has it open, found by its socket alone or beside the
 // directory.
 func statePlaces(t *testing.T) map[string][]string {
 	t.Helper()
 	left, dir := writeConfig(t)
-	if err := writeState(t, filepath.Join(dir, "state")).Close(); err != nil {
+	if err := writeTokenState(t, filepath.Join(dir, "state")).Close(); err != nil {
 		t.Fatal(err)
 	}
 	used := filepath.Join(t.TempDir(), "state")
-	socket := serveState(t, writeState(t, used))
+	socket := serveState(t, writeTokenState(t, used))
 	return map[string][]string{
 		"directory":          {"--state-dir", filepath.Join(dir, "state")},
 		"configuration":      {"--config", left},
@@ -84,7 +111,8 @@ func TestStateCheck(t *testing.T) {
 	for name, place := range places {
 		t.Run(name, func(t *testing.T) {
 			out := mustRun(t, append([]string{"state", "check"}, place...)...)
-			for _, want := range []string{": good\n", "Format    2\n", "Holds     2 runners: 1 busy, 1 starting\n"} {
+			for _, want := range []string{": good\n", "Format    3\n", "Holds     2 runners: 1 busy, 1 starting\n",
+				"Gateway   2 tokens, 1 enrolment, 2 lines of audit log\n"} {
 				if !strings.Contains(out, want) {
 					t.Errorf("%q is missing in\n%s", want, out)
 				}
@@ -93,7 +121,8 @@ func TestStateCheck(t *testing.T) {
 			if err := json.Unmarshal([]byte(mustRun(t, append([]string{"state", "check", "--json"}, place...)...)), &r); err != nil {
 				t.Fatal(err)
 			}
-			if !r.Good || r.Runners != 2 || r.Phases["busy"] != 1 || len(r.Instance) != 12 || r.Size == 0 || r.CreatedAt.IsZero() {
+			if !r.Good || r.Runners != 2 || r.Phases["busy"] != 1 || len(r.Instance) != 12 || r.Size == 0 || r.CreatedAt.IsZero() ||
+				r.Tokens != 2 || r.Enrolments != 1 || r.AuditEntries != 2 {
 				t.Errorf("report %+v", r)
 			}
 		})
@@ -185,7 +214,7 @@ func TestStateBackup(t *testing.T) {
 				t.Errorf("mode %v, %v, want 0600", info, err)
 			}
 			r, err := state.Check(path, "")
-			if err != nil || len(r.Records) != 2 || len(r.Faults) != 0 || r.Records[0].Identity.Token.Reveal() != secret {
+			if err != nil || len(r.Records) != 2 || r.Tokens != 2 || len(r.Faults) != 0 || r.Records[0].Identity.Token.Reveal() != secret {
 				t.Errorf("copy %+v, %v", r, err)
 			}
 
@@ -230,8 +259,11 @@ func TestStateExport(t *testing.T) {
 	for name, place := range places {
 		for _, form := range [][]string{nil, {"--json"}} {
 			out := mustRun(t, append(append([]string{"state", "export"}, form...), place...)...)
-			if strings.Contains(out, secret) {
-				t.Errorf("%s: the token is shown", name)
+			hash := sha256.Sum256([]byte(secret))
+			for _, hidden := range []string{secret, `"hash"`, base64.StdEncoding.EncodeToString(hash[:]), hex.EncodeToString(hash[:])} {
+				if strings.Contains(out, hidden) {
+					t.Errorf("%s: %s is shown", name, hidden)
+				}
 			}
 			var e struct {
 				Instance string
@@ -240,14 +272,35 @@ func TestStateExport(t *testing.T) {
 					Name, Phase string
 					Identity    *struct{ UUID string }
 				}
+				Tokens     []plan.Token
+				Enrolments []plan.Enrolment
 			}
 			if err := json.Unmarshal([]byte(out), &e); err != nil {
 				t.Fatalf("%s: %v in\n%s", name, err, out)
 			}
-			if len(e.Runners) != 2 || e.Format != 2 || len(e.Instance) != 12 || e.Runners[0].Name != "linux-busy" || e.Runners[0].Phase != "busy" ||
+			if len(e.Runners) != 2 || e.Format != 3 || len(e.Instance) != 12 || e.Runners[0].Name != "linux-busy" || e.Runners[0].Phase != "busy" ||
 				e.Runners[0].Identity.UUID != "u" || e.Runners[1].Identity != nil {
 				t.Errorf("%s: %+v", name, e)
 			}
+			if len(e.Tokens) != 2 || e.Tokens[0].Name != "guest" || e.Tokens[1].ID != "t1" || !e.Tokens[1].Pinned ||
+				len(e.Enrolments) != 1 || e.Enrolments[0].UUID != "u9" || e.Enrolments[0].Scope.Owner != "acme" {
+				t.Errorf("%s: tokens %+v, enrolments %+v", name, e.Tokens, e.Enrolments)
+			}
 		}
+	}
+}
+
+// TestStateExportHasNoNull: lists of nothing are lists all the same.
+func TestStateExportHasNoNull(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "state")
+	s, err := state.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if out := mustRun(t, "state", "export", "--state-dir", dir); strings.Contains(out, "null") || !strings.Contains(out, `"enrolments": []`) {
+		t.Errorf("it prints\n%s", out)
 	}
 }

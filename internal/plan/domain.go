@@ -31,6 +31,14 @@ var (
 	ErrDenied = errors.New("access denied")
 	// ErrImage: the image of a pool is missing and could not be pulled.
 	ErrImage = errors.New("image unavailable")
+	// ErrInvalid: what was asked for cannot be; the text says how it would be
+	// right.
+	ErrInvalid = errors.New("invalid")
+	// ErrConflict: it contradicts what is there, such as a name that is
+	// taken.
+	ErrConflict = errors.New("conflict")
+	// ErrBusy: it cannot be done while the runner has a job.
+	ErrBusy = errors.New("the runner has a job")
 )
 
 // Secret is a token that must not be seen. Every usual way of printing or

@@ -124,3 +124,16 @@ func (l Label) String() string {
 	}
 	return l.Name + ":" + l.Schema + ":" + l.Args
 }
+
+// MarshalText implements encoding.TextMarshaler by String.
+func (s Scope) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler by ParseScope.
+func (s *Scope) UnmarshalText(text []byte) error {
+	parsed, err := ParseScope(string(text))
+	if err != nil {
+		return err
+	}
+	*s = parsed
+	return nil
+}

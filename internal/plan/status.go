@@ -5,17 +5,22 @@ import "time"
 // Status is what the daemon tells about itself: the answer of the control
 // socket and of scaler status --json. It holds no secret.
 type Status struct {
-	Version   string         `json:"version"`
-	Instance  string         `json:"instance"`
-	StartedAt time.Time      `json:"started_at"`
-	Cycle     uint64         `json:"cycle"`    // number of the cycle that it shows
-	CycleAt   time.Time      `json:"cycle_at"` // when that cycle looked
-	Shutdown  bool           `json:"shutting_down"`
-	Problems  []Problem      `json:"problems"` // what is wrong now, empty if all is well
-	Pools     []PoolStatus   `json:"pools"`
-	Runners   []RunnerStatus `json:"runners"`
-	Queue     []JobDecision  `json:"queue"`        // queued jobs that were read
-	QueueSize int            `json:"queue_length"` // queued jobs that the server has
+	Version   string    `json:"version"`
+	Instance  string    `json:"instance"`
+	StartedAt time.Time `json:"started_at"`
+	Cycle     uint64    `json:"cycle"`    // number of the cycle that it shows
+	CycleAt   time.Time `json:"cycle_at"` // when that cycle looked
+	Shutdown  bool      `json:"shutting_down"`
+	// PollEvery is how long after that cycle the next one is due, if nothing
+	// happens before; EventsArrive, whether the webhook's events are known to
+	// arrive.
+	PollEvery    time.Duration  `json:"poll_every"` // nanoseconds
+	EventsArrive bool           `json:"events_arrive"`
+	Problems     []Problem      `json:"problems"` // what is wrong now, empty if all is well
+	Pools        []PoolStatus   `json:"pools"`
+	Runners      []RunnerStatus `json:"runners"`
+	Queue        []JobDecision  `json:"queue"`        // queued jobs that were read
+	QueueSize    int            `json:"queue_length"` // queued jobs that the server has
 }
 
 // Problem is a condition that keeps the daemon from its work.
@@ -39,6 +44,13 @@ type PoolStatus struct {
 	Busy     int      `json:"busy"`
 	Leaving  int      `json:"leaving"`
 	Hold     string   `json:"hold,omitempty"` // why it starts nothing
+	// BreakerOpen is set while it starts nothing, or one runner at a time,
+	// since its runners fail; Failures counts them since the last that worked.
+	BreakerOpen bool `json:"breaker_open"`
+	Failures    int  `json:"failures"`
+	// Nudges counts since the daemon's start how often a runner had to be
+	// woken for a job that waited beside it.
+	Nudges uint64 `json:"nudges"`
 }
 
 // RunnerStatus is one runner without its secrets.
@@ -100,7 +112,7 @@ func NewStatus(spec Spec, p Plan) Status {
 
 // Finding is something of ours that has nobody, or nothing, behind it.
 type Finding struct {
-	Kind   string    `json:"kind"` // "runner in Gitea", "record" or "container"
+	Kind   string    `json:"kind"` // "runner in Gitea", "record", "container" or "leftovers of a job"
 	Name   string    `json:"name"`
 	Reason string    `json:"reason"`
 	Due    time.Time `json:"due"` // when it is cleared away if it stays as it is

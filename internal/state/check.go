@@ -22,15 +22,17 @@ type Report struct {
 	Instance  string
 	CreatedAt time.Time
 	Records   []Record // those that can be read
+	// How many of what the gateway keeps can be read.
+	Tokens, Enrolments, AuditEntries int
 	// Faults are empty if the file can be trusted.
 	Faults []error
 }
 
-// Check reads a state file, its whole structure and every record, changes
-// nothing, and says everything that is wrong with it. If instanceDir is not
-// empty, the instance id is compared with the file in that directory. The
-// error is for a file that cannot be looked at: ErrLocked, fs.ErrNotExist, or
-// others of the file system.
+// Check reads a state file, its whole structure and every record, token,
+// enrolment and audit entry, changes nothing, and says everything that is wrong
+// with it. If instanceDir is not empty, the instance id is compared with the
+// file in that directory. The error is for a file that cannot be looked at:
+// ErrLocked, fs.ErrNotExist, or others of the file system.
 func Check(path, instanceDir string) (Report, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -69,6 +71,7 @@ func (r *Report) inspect(tx *bbolt.Tx) error {
 		r.Faults = append(r.Faults, fmt.Errorf("and %d more", more))
 	}
 	r.Format, r.Instance, r.CreatedAt = c.format, c.instance, c.created
+	r.Tokens, r.Enrolments, r.AuditEntries = c.tokens, c.enrolments, c.audit
 	if c.format > format {
 		r.Faults = append(r.Faults, fmt.Errorf("%w: it is %d and this scaler knows %d", ErrFormat, c.format, format))
 		return nil

@@ -36,9 +36,33 @@ func TestCheck(t *testing.T) {
 			return b.Put([]byte("z"), bytes.Clone(b.Get([]byte("a"))))
 		}), 3, []string{`the record of runner "z" has the name "a"`}},
 		"no time of creation": {corrupt(func(tx *bbolt.Tx) error { return tx.Bucket(metaBucket).Delete(createdKey) }), 2, []string{"no time of creation"}},
-		"later format":        {func(t *testing.T, s *Store) { must(t, setFormat(s, format+1)) }, 0, []string{"it is 3 and this scaler knows 2"}},
+		"later format":        {func(t *testing.T, s *Store) { must(t, setFormat(s, format+1)) }, 0, []string{"it is 4 and this scaler knows 3"}},
 		"format 0":            {func(t *testing.T, s *Store) { must(t, setFormat(s, 0)) }, 2, []string{"impossible format 0"}},
 		"no runners":          {corrupt(func(tx *bbolt.Tx) error { return tx.DeleteBucket(runnersBucket) }), 0, []string{"no instance id"}},
+		"broken tokens": {corrupt(func(tx *bbolt.Tx) error {
+			b := tx.Bucket(tokensBucket)
+			return errors.Join(b.Put([]byte("t3"), []byte("{")), b.Put([]byte("t4"), []byte(`{"id":"t4","name":"x","scope":"galaxy"}`)),
+				b.Put([]byte("t5"), []byte(`{"id":"t5","name":"x","scope":"instance"}`)), b.Put([]byte("t6"), []byte(`{"id":"t6","name":"","scope":"instance"}`)))
+		}), 2, []string{`token "t3"`, `token "t4"`, `token "t5": its hash has 0 bytes`, `token "t6": it has no name`}},
+		"token under another ID": {corrupt(func(tx *bbolt.Tx) error {
+			b := tx.Bucket(tokensBucket)
+			return errors.Join(b.Put([]byte("z"), bytes.Clone(b.Get([]byte("t2")))), b.Delete([]byte("t2")))
+		}), 2, []string{`token "z": it says that it is "t2"`}},
+		"two tokens of one name": {corrupt(func(tx *bbolt.Tx) error {
+			b := tx.Bucket(tokensBucket)
+			return b.Put([]byte("t2"), bytes.Replace(b.Get([]byte("t2")), []byte(`"name":"two"`), []byte(`"name":"one"`), 1))
+		}), 2, []string{`tokens "t1" and "t2" have the same name "one"`}},
+		"enrolment under another UUID": {corrupt(func(tx *bbolt.Tx) error {
+			b := tx.Bucket(enrolmentsBucket)
+			return errors.Join(b.Put([]byte("z"), bytes.Clone(b.Get([]byte("u1")))), b.Put([]byte("y"), []byte("[]")), b.Delete([]byte("u1")))
+		}), 2, []string{`enrolment "y"`, `enrolment "z": it says that it is "u1"`}},
+		"broken audit log": {corrupt(func(tx *bbolt.Tx) error {
+			b := tx.Bucket(auditBucket)
+			return errors.Join(b.Put(seqKey(2), bytes.Clone(b.Get(seqKey(1)))), b.Put(seqKey(3), []byte(`{"seq":3}`)), b.Put([]byte("last"), []byte(`{"seq":4}`)), b.Delete(seqKey(1)))
+		}), 2, []string{"audit entry 0000000000000002: it says that it is 1", "audit entry 0000000000000003: it has no time", "audit entry 6c617374: it says that it is 4"}},
+		"no buckets of the gateway": {corrupt(func(tx *bbolt.Tx) error {
+			return errors.Join(tx.DeleteBucket(tokensBucket), tx.DeleteBucket(enrolmentsBucket), tx.DeleteBucket(auditBucket))
+		}), 2, []string{"no tokens", "no enrolments", "no audit"}},
 		"another instance": {func(t *testing.T, s *Store) { must(t, writeInstance(filepath.Dir(s.Path()), instance)) }, 2,
 			[]string{instance}},
 		"no instance file": {func(t *testing.T, s *Store) {
@@ -59,6 +83,8 @@ func TestCheck(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "state")
 			s := mustOpen(t, dir)
 			must(t, s.Put(record("a")), s.Put(record("b")))
+			must(t, s.Commit(TokenChanges{PutTokens: []TokenRecord{token("t1", "one"), token("t2", "two")},
+				PutEnrolments: []EnrolmentRecord{enrolment("u1", now)}, Audit: entries("register")}))
 			tt.prepare(t, s)
 			must(t, s.Close())
 			before, _ := os.ReadFile(s.Path())
@@ -74,8 +100,19 @@ func TestCheck(t *testing.T) {
 					t.Errorf("fault %d is %q, want %q in it", i, r.Faults[i], want)
 				}
 			}
+			if whole := [3]int{2, 1, 1}; len(tt.faults) == 0 && [3]int{r.Tokens, r.Enrolments, r.AuditEntries} != whole {
+				t.Errorf("%d tokens, %d enrolments and %d audit entries, want %v", r.Tokens, r.Enrolments, r.AuditEntries, whole)
+			}
 			if after, _ := os.ReadFile(s.Path()); !bytes.Equal(before, after) {
 				t.Error("the file was changed")
+			}
+			// What has a fault is not opened for work.
+			opened, err := OpenReadOnly(dir)
+			if err == nil {
+				opened.Close()
+			}
+			if outside := strings.Contains(name, "instance"); !outside && (err == nil) != (len(tt.faults) == 0) {
+				t.Errorf("open: %v", err)
 			}
 		})
 	}
@@ -107,16 +144,16 @@ func testCheckCannotLook(t *testing.T) {
 
 func TestWriteToIsACopyOfThatMoment(t *testing.T) {
 	s := mustOpen(t, filepath.Join(t.TempDir(), "state"))
-	must(t, s.Put(record("a")))
+	must(t, s.Put(record("a")), s.Commit(TokenChanges{PutTokens: []TokenRecord{token("t1", "one")}}))
 	var copied bytes.Buffer
 	n, err := s.WriteTo(&copied)
 	if err != nil || n != int64(copied.Len()) {
 		t.Fatalf("wrote %d of %d bytes, %v", n, copied.Len(), err)
 	}
-	must(t, s.Put(record("b")))
+	must(t, s.Put(record("b")), s.Commit(TokenChanges{DeleteTokens: []string{"t1"}}))
 	dir := stateDir(t, map[string][]byte{FileName: copied.Bytes()})
 	r, err := Check(filepath.Join(dir, FileName), "")
-	if err != nil || len(r.Faults) != 0 || len(r.Records) != 1 || r.Instance != s.Instance() {
+	if err != nil || len(r.Faults) != 0 || len(r.Records) != 1 || r.Tokens != 1 || r.Instance != s.Instance() {
 		t.Errorf("copy: %+v, %v", r, err)
 	}
 }

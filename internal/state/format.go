@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+
+	"scaler.io/scaler/internal/plan"
 )
 
 // The formats of the file. A file with a later one was written by a later
@@ -14,17 +16,23 @@ import (
 //
 //	1  bucket meta: format, instance; bucket runners: a record in JSON under each name
 //	2  meta has created_at too, and the instance id is in a file of its own as well
+//	3  buckets tokens and enrolments: a token under each ID and an enrolment under each UUID, with
+//	   their hashes in base64; bucket audit: an audit entry under each seq (8 bytes, big endian); all in JSON
 const (
-	firstFormat = 1
-	format      = 2
+	firstFormat  = 1
+	tokensFormat = 3 // the first with tokens
+	format       = 3
 )
 
 var (
-	metaBucket    = []byte("meta")
-	runnersBucket = []byte("runners")
-	formatKey     = []byte("format")     // 8 bytes, big endian
-	instanceKey   = []byte("instance")   // text
-	createdKey    = []byte("created_at") // RFC 3339, UTC
+	metaBucket       = []byte("meta")
+	runnersBucket    = []byte("runners")
+	tokensBucket     = []byte("tokens")
+	enrolmentsBucket = []byte("enrolments")
+	auditBucket      = []byte("audit")
+	formatKey        = []byte("format")     // 8 bytes, big endian
+	instanceKey      = []byte("instance")   // text
+	createdKey       = []byte("created_at") // RFC 3339, UTC
 )
 
 // contents is what a file says of itself.
@@ -32,6 +40,8 @@ type contents struct {
 	format   uint64 // 0 if it has no content yet
 	instance string
 	created  time.Time
+	// How many can be read.
+	tokens, enrolments, audit int
 }
 
 // inspect reads the whole file and reports everything that is wrong with it.
@@ -78,5 +88,28 @@ func inspect(tx *bbolt.Tx, latest uint64, fault func(error)) contents {
 		}
 		return nil
 	})
+	if c.format >= tokensFormat {
+		c.inspectTokens(tx, fault)
+	}
 	return c
+}
+
+// inspectTokens reads and counts what the gateway keeps.
+func (c *contents) inspectTokens(tx *bbolt.Tx, fault func(error)) {
+	for _, name := range [][]byte{tokensBucket, enrolmentsBucket, auditBucket} {
+		if tx.Bucket(name) == nil {
+			fault(fmt.Errorf("it has no %s", name))
+		}
+	}
+	tally := func(n *int, err error) error {
+		if err != nil {
+			fault(err)
+			return nil
+		}
+		*n++
+		return nil
+	}
+	_ = eachToken(tx, func(_ TokenRecord, err error) error { return tally(&c.tokens, err) })
+	_ = eachEnrolment(tx, func(_ EnrolmentRecord, err error) error { return tally(&c.enrolments, err) })
+	_ = eachAudit(tx, func(_ plan.AuditEntry, err error) error { return tally(&c.audit, err) })
 }

@@ -22,6 +22,12 @@ func (r Record) MarshalJSON() ([]byte, error) {
 	return json.Marshal(shown)
 }
 
+// MarshalJSON returns the token without its hash, so that it can be shown.
+func (r TokenRecord) MarshalJSON() ([]byte, error) { return json.Marshal(r.Token) }
+
+// MarshalJSON returns the enrolment without its hash, so that it can be shown.
+func (r EnrolmentRecord) MarshalJSON() ([]byte, error) { return json.Marshal(r.Enrolment) }
+
 // identityWithoutToken is a storedIdentity that may be shown.
 type identityWithoutToken struct {
 	ID        int64    `json:"id"`

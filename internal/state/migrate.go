@@ -29,13 +29,23 @@ type migration func(tx *bbolt.Tx, now time.Time) error
 // A new format needs one more here and the next number in const format; what
 // an older file lacks must still be readable by OpenReadOnly.
 func migrations() []migration {
-	return []migration{noteCreation}
+	return []migration{noteCreation, makeTokens}
 }
 
 // noteCreation leads from format 1 to 2. The instance id has been written to
 // its file before: see bringUp.
 func noteCreation(tx *bbolt.Tx, now time.Time) error {
 	return tx.Bucket(metaBucket).Put(createdKey, []byte(now.UTC().Format(time.RFC3339Nano)))
+}
+
+// makeTokens leads from format 2 to 3.
+func makeTokens(tx *bbolt.Tx, _ time.Time) error {
+	for _, name := range [][]byte{tokensBucket, enrolmentsBucket, auditBucket} {
+		if _, err := tx.CreateBucket(name); err != nil {
+			return fmt.Errorf("create bucket %s: %w", name, err)
+		}
+	}
+	return nil
 }
 
 // upgrade applies all migrations from a format on.

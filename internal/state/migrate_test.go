@@ -32,6 +32,23 @@ const oldRecord = `{"name":"linux-1","pool":"linux","registration_token":"instan
 func formatOne(t *testing.T) string {
 	t.Helper()
 	dir := stateDir(t, nil)
+	writeOld(t, dir, 1, func(*bbolt.Bucket) error { return nil })
+	return dir
+}
+
+// formatTwo makes a state directory as a scaler of format 2 left it.
+func formatTwo(t *testing.T) string {
+	t.Helper()
+	dir := stateDir(t, map[string][]byte{"instance-id": []byte(instance + "\n")})
+	writeOld(t, dir, 2, func(meta *bbolt.Bucket) error {
+		return meta.Put([]byte("created_at"), []byte("2026-02-01T08:00:00.5Z"))
+	})
+	return dir
+}
+
+// writeOld writes a state file of an earlier format with one runner.
+func writeOld(t *testing.T, dir string, format uint64, more func(meta *bbolt.Bucket) error) {
+	t.Helper()
 	db, err := bbolt.Open(filepath.Join(dir, "scaler.db"), 0o600, &bbolt.Options{FreelistType: bbolt.FreelistMapType})
 	if err != nil {
 		t.Fatal(err)
@@ -46,12 +63,12 @@ func formatOne(t *testing.T) string {
 			return err
 		}
 		return errors.Join(
-			meta.Put([]byte("format"), binary.BigEndian.AppendUint64(nil, 1)),
+			meta.Put([]byte("format"), binary.BigEndian.AppendUint64(nil, format)),
 			meta.Put([]byte("instance"), []byte(instance)),
-			runners.Put([]byte("linux-1"), []byte(oldRecord)))
+			runners.Put([]byte("linux-1"), []byte(oldRecord)),
+			more(meta))
 	})
 	must(t, err, db.Close())
-	return dir
 }
 
 func TestFormatIsThatOfTheLastMigration(t *testing.T) {
@@ -60,49 +77,72 @@ func TestFormatIsThatOfTheLastMigration(t *testing.T) {
 	}
 }
 
-func TestMigrationFromFormat1(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) { // where the time is known
-		dir := formatOne(t)
-		path := filepath.Join(dir, FileName)
-		old, err := os.ReadFile(path)
-		must(t, err)
-		var log bytes.Buffer
-		s, err := OpenOrRecover(dir, slog.New(slog.NewTextHandler(&log, nil)))
-		must(t, err)
-		defer s.Close()
+func TestMigration(t *testing.T) {
+	noted := time.Date(2026, 2, 1, 8, 0, 0, 500_000_000, time.UTC)
+	for name, tt := range map[string]struct {
+		format  uint64
+		make    func(*testing.T) string
+		created time.Time // zero for the time of the migration
+	}{
+		"from format 1": {1, formatOne, time.Time{}},
+		"from format 2": {2, formatTwo, noted},
+	} {
+		inBubble(t, name, func(t *testing.T) { // where the time is known
+			if tt.created.IsZero() {
+				tt.created = time.Now()
+			}
+			testMigration(t, tt.make(t), tt.format, tt.created)
+		})
+	}
+}
 
-		if s.Format() != 2 || s.Instance() != instance || !s.CreatedAt().Equal(time.Now()) {
-			t.Errorf("format %d, instance %s, created %s", s.Format(), s.Instance(), s.CreatedAt())
-		}
-		want := record("linux-1")
-		want.History[0].At, want.Since = now, now.Add(time.Second)
-		if all, err := s.Records(); err != nil || len(all) != 1 || !reflect.DeepEqual(all[0], want) {
-			t.Errorf("records %+v, %v\nwant %+v", all, err, want)
-		}
-		if id, err := ReadInstance(dir); err != nil || id != instance {
-			t.Errorf("instance file has %q, %v", id, err)
-		}
-		backup := path + ".backup-format1-20000101T000000Z"
-		if !strings.Contains(log.String(), `msg="state migrated" from=1 to=2 backup=`+backup) {
-			t.Errorf("log = %s", log.String())
-		}
-		info, err := os.Stat(backup)
-		if err != nil || info.Mode().Perm() != 0o600 {
-			t.Fatalf("backup: %v, %v, want mode 0600", info, err)
-		}
-		r, err := Check(backup, "")
-		if err != nil || r.Format != 1 || r.Instance != instance || len(r.Records) != 1 || len(r.Faults) != 0 {
-			t.Errorf("backup: %+v, %v", r, err)
-		}
+func testMigration(t *testing.T, dir string, from uint64, created time.Time) {
+	path := filepath.Join(dir, FileName)
+	old, err := os.ReadFile(path)
+	must(t, err)
+	var log bytes.Buffer
+	s, err := OpenOrRecover(dir, slog.New(slog.NewTextHandler(&log, nil)))
+	must(t, err)
+	defer s.Close()
 
-		// The way back is to copy the backup over the file.
-		must(t, s.Close(), os.Rename(backup, path))
-		again, err := os.ReadFile(path)
-		if err != nil || !bytes.Equal(again[2*os.Getpagesize():], old[2*os.Getpagesize():len(again)]) {
-			t.Errorf("the backup differs from what was migrated: %v", err)
-		}
-		must(t, mustOpen(t, dir).Close())
-	})
+	if s.Format() != 3 || s.Instance() != instance || !s.CreatedAt().Equal(created) {
+		t.Errorf("format %d, instance %s, created %s, want %s", s.Format(), s.Instance(), s.CreatedAt(), created)
+	}
+	want := record("linux-1")
+	want.History[0].At, want.Since = now, now.Add(time.Second)
+	if all, err := s.Records(); err != nil || len(all) != 1 || !reflect.DeepEqual(all[0], want) {
+		t.Errorf("records %+v, %v\nwant %+v", all, err, want)
+	}
+	holdsTokens(t, s, nil, nil, nil)
+	if id, err := ReadInstance(dir); err != nil || id != instance {
+		t.Errorf("instance file has %q, %v", id, err)
+	}
+	backup := fmt.Sprintf("%s.backup-format%d-20000101T000000Z", path, from)
+	if want := fmt.Sprintf(`msg="state migrated" from=%d to=3 backup=%s`, from, backup); !strings.Contains(log.String(), want) {
+		t.Errorf("log = %s", log.String())
+	}
+	info, err := os.Stat(backup)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Fatalf("backup: %v, %v, want mode 0600", info, err)
+	}
+	r, err := Check(backup, "")
+	if err != nil || r.Format != from || r.Instance != instance || len(r.Records) != 1 || len(r.Faults) != 0 {
+		t.Errorf("backup: %+v, %v", r, err)
+	}
+
+	// The new buckets can be used, and the file is good.
+	must(t, s.Commit(TokenChanges{PutTokens: []TokenRecord{token("t1", "stacks")}}), s.Close())
+	if r, err := Check(path, dir); err != nil || r.Format != 3 || r.Tokens != 1 || len(r.Faults) != 0 {
+		t.Errorf("migrated file: %+v, %v", r, err)
+	}
+
+	// The way back is to copy the backup over the file.
+	must(t, os.Rename(backup, path))
+	again, err := os.ReadFile(path)
+	if err != nil || !bytes.Equal(again[2*os.Getpagesize():], old[2*os.Getpagesize():len(again)]) {
+		t.Errorf("the backup differs from what was migrated: %v", err)
+	}
+	holdsTokens(t, mustOpen(t, dir), nil, nil, nil)
 }
 
 func TestMigrationHappensOnce(t *testing.T) {
@@ -120,16 +160,22 @@ func TestMigrationHappensOnce(t *testing.T) {
 }
 
 func TestReadersDoNotMigrate(t *testing.T) {
-	dir := formatOne(t)
-	old, _ := os.ReadFile(filepath.Join(dir, FileName))
-	s, err := OpenReadOnly(dir)
-	must(t, err)
-	defer s.Close()
-	if all, err := s.Records(); err != nil || len(all) != 1 || s.Format() != 1 || !s.CreatedAt().IsZero() {
-		t.Errorf("%d records, %v, format %d", len(all), err, s.Format())
-	}
-	if data, _ := os.ReadFile(s.Path()); !bytes.Equal(data, old) || len(names(t, dir)) != 1 {
-		t.Errorf("something was written: %v", names(t, dir))
+	for format, dir := range map[uint64]string{1: formatOne(t), 2: formatTwo(t)} {
+		old, _ := os.ReadFile(filepath.Join(dir, FileName))
+		files := names(t, dir)
+		s, err := OpenReadOnly(dir)
+		must(t, err)
+		defer s.Close()
+		if all, err := s.Records(); err != nil || len(all) != 1 || s.Format() != format || s.CreatedAt().IsZero() != (format == 1) {
+			t.Errorf("%d records, %v, format %d, want %d", len(all), err, s.Format(), format)
+		}
+		holdsTokens(t, s, nil, nil, nil)
+		if err := s.Commit(TokenChanges{DeleteTokens: []string{"t1"}}); err == nil {
+			t.Errorf("format %d: a read-only store was written to", format)
+		}
+		if data, _ := os.ReadFile(s.Path()); !bytes.Equal(data, old) || !slices.Equal(names(t, dir), files) {
+			t.Errorf("something was written: %v", names(t, dir))
+		}
 	}
 }
 
@@ -161,7 +207,7 @@ func testMigrationThatFails(t *testing.T) {
 	for range 3 { // a service manager starts it again and again
 		time.Sleep(5 * time.Second)
 		_, err := failing(dir, func() error { return errors.New("no such luck") }).open(true)
-		if err == nil || !strings.Contains(err.Error(), "from format 2: no such luck") || !strings.Contains(err.Error(), "backup-format1-") {
+		if err == nil || !strings.Contains(err.Error(), "from format 3: no such luck") || !strings.Contains(err.Error(), "backup-format1-") {
 			t.Fatalf("error = %v", err)
 		}
 	}
@@ -195,7 +241,7 @@ func TestMigrationIsKilled(t *testing.T) {
 		t.Errorf("after the kill: %+v, %v", r, err)
 	}
 	s := mustOpen(t, dir)
-	if all, err := s.Records(); err != nil || len(all) != 1 || s.Format() != 2 || s.Instance() != instance {
+	if all, err := s.Records(); err != nil || len(all) != 1 || s.Format() != format || s.Instance() != instance {
 		t.Errorf("%d records, %v, format %d", len(all), err, s.Format())
 	}
 	if got := names(t, dir); len(got) != 3 {

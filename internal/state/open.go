@@ -27,8 +27,9 @@ func Open(dir string) (*Store, error) {
 // OpenOrRecover is Open for the daemon. If the file is damaged and the
 // instance id is known from the file beside it, the damaged file is kept aside
 // under another name, which is logged as a warning, and the state starts
-// without records under the same instance id: whoever owns the containers
-// with that id can find all runners again. Otherwise ErrDamaged is returned
+// without records and tokens under the same instance id: whoever owns the
+// containers with that id can find all runners again, and the gateway's tokens
+// are void. Otherwise ErrDamaged is returned
 // and the file left as it is.
 func OpenOrRecover(dir string, log *slog.Logger) (*Store, error) {
 	return opener{dir: dir, log: log, steps: migrations()}.open(true)
@@ -250,7 +251,7 @@ func (o opener) setAside(damage error) error {
 	if err := os.Rename(o.path(), aside); err != nil {
 		return errors.Join(damage, fmt.Errorf("keep damaged state aside: %w", explain(err)))
 	}
-	o.log.Warn("damaged state was kept aside; runners are adopted again from the labels of their containers and their .runner files",
+	o.log.Warn("damaged state was kept aside; runners are adopted again from the labels of their containers and their .runner files, and the gateway's tokens are void until they are created anew",
 		"file", aside, "instance", id, "err", damage)
 	if err := syncDir(o.dir); err != nil {
 		return fmt.Errorf("keep damaged state aside: %w", explain(err))

@@ -32,6 +32,8 @@ type Record struct {
 	Nudging bool
 	// Signalled is set once the engine has told the runner to stop.
 	Signalled bool
+	// Concealed is set once the container's .runner file has been emptied.
+	Concealed bool
 	// ContainerID is empty until the engine has answered.
 	ContainerID string
 	// Identity is nil until the server has answered.
@@ -46,6 +48,9 @@ type Record struct {
 	Existed      bool
 	// Job is the last job that the runner was seen with, 0 before.
 	Job int64
+	// JobContainers names the containers that it was seen to have made for
+	// its jobs, so that what they leave is still known when they are gone.
+	JobContainers []string
 	// Reason says why the runner was made, and Note what led to its phase.
 	Reason string
 	Note   string
@@ -93,12 +98,14 @@ type stored struct {
 	Disabled     bool            `json:"disabled,omitempty"`
 	Nudging      bool            `json:"nudging,omitempty"`
 	Signalled    bool            `json:"signalled,omitempty"`
+	Concealed    bool            `json:"concealed,omitempty"`
 	ContainerID  string          `json:"container_id,omitempty"`
 	Identity     *storedIdentity `json:"identity,omitempty"`
 	Unregistered bool            `json:"unregistered,omitempty"`
 	Deregistered bool            `json:"deregistered,omitempty"`
 	Existed      bool            `json:"existed,omitempty"`
 	Job          int64           `json:"job,omitempty"`
+	JobNames     []string        `json:"job_containers,omitempty"`
 	Reason       string          `json:"reason,omitempty"`
 	Note         string          `json:"note,omitempty"`
 	History      []plan.Step     `json:"history,omitempty"`
@@ -117,7 +124,7 @@ type storedIdentity struct {
 func (r Record) encode() ([]byte, error) {
 	s := stored{
 		Name: r.Name, Pool: r.Pool, Token: r.Token, Scope: r.Scope.String(), Phase: r.Phase, Since: r.Since, CreatedAt: r.CreatedAt, StartedAt: r.StartedAt,
-		Ephemeral: r.Ephemeral, Used: r.Used, Online: r.Online, Disabled: r.Disabled, Nudging: r.Nudging, Signalled: r.Signalled, ContainerID: r.ContainerID, Unregistered: r.Unregistered, Deregistered: r.Deregistered, Existed: r.Existed, Job: r.Job,
+		Ephemeral: r.Ephemeral, Used: r.Used, Online: r.Online, Disabled: r.Disabled, Nudging: r.Nudging, Signalled: r.Signalled, Concealed: r.Concealed, ContainerID: r.ContainerID, Unregistered: r.Unregistered, Deregistered: r.Deregistered, Existed: r.Existed, Job: r.Job, JobNames: r.JobContainers,
 		Reason: r.Reason, Note: r.Note, History: r.History,
 	}
 	if id := r.Identity; id != nil {
@@ -141,7 +148,7 @@ func decode(data []byte) (Record, error) {
 	}
 	r := Record{
 		Name: s.Name, Pool: s.Pool, Token: s.Token, Scope: scope, Phase: s.Phase, Since: s.Since, CreatedAt: s.CreatedAt, StartedAt: s.StartedAt,
-		Ephemeral: s.Ephemeral, Used: s.Used, Online: s.Online, Disabled: s.Disabled, Nudging: s.Nudging, Signalled: s.Signalled, ContainerID: s.ContainerID, Unregistered: s.Unregistered, Deregistered: s.Deregistered, Existed: s.Existed, Job: s.Job,
+		Ephemeral: s.Ephemeral, Used: s.Used, Online: s.Online, Disabled: s.Disabled, Nudging: s.Nudging, Signalled: s.Signalled, Concealed: s.Concealed, ContainerID: s.ContainerID, Unregistered: s.Unregistered, Deregistered: s.Deregistered, Existed: s.Existed, Job: s.Job, JobContainers: s.JobNames,
 		Reason: s.Reason, Note: s.Note, History: s.History,
 	}
 	if id := s.Identity; id != nil {

@@ -104,6 +104,64 @@ func TestFullFileSystemLosesNothing(t *testing.T) {
 	holds(t, s, stored)
 }
 
+func TestFullFileSystemCommitsAllOrNothing(t *testing.T) {
+	dir := mount(t, "size=1m,mode=0700")
+	s, err := Open(dir)
+	must(t, err)
+	defer func() { s.Close() }()
+	var tokens []TokenRecord // in the order of their names
+	var enrolments []EnrolmentRecord
+	var actions []string
+	check := func() {
+		t.Helper()
+		holdsTokens(t, s, tokens, enrolments, actions)
+	}
+	commit := func() error { // one of each, and one less of the first
+		id := fmt.Sprintf("%04d", len(actions)+1)
+		r, e := token(id, id), enrolment(id, now)
+		c := TokenChanges{PutTokens: []TokenRecord{r}, PutEnrolments: []EnrolmentRecord{e}, Audit: entries(id)}
+		if len(tokens) > 300 {
+			c.DeleteTokens, c.DeleteEnrolments = []string{tokens[0].ID}, []string{enrolments[0].UUID}
+		}
+		if err := s.Commit(c); err != nil {
+			return err
+		}
+		tokens, enrolments, actions = append(tokens[len(c.DeleteTokens):], r), append(enrolments[len(c.DeleteEnrolments):], e), append(actions, id)
+		return nil
+	}
+	for range 10 {
+		must(t, commit())
+	}
+	free := fill(t, dir)
+	var failed error
+	for i := 0; failed == nil && i < 2000; i++ {
+		failed = commit()
+	}
+	if !errors.Is(failed, ErrNoSpace) || !errors.Is(failed, syscall.ENOSPC) || !strings.Contains(failed.Error(), "make room") {
+		t.Fatalf("error = %v, want ErrNoSpace with what to do", failed)
+	}
+	check()
+	for range 20 { // it goes on being used
+		if err := commit(); err != nil && !errors.Is(err, ErrNoSpace) {
+			t.Errorf("error = %v, want ErrNoSpace", err)
+		}
+		check()
+	}
+
+	free()
+	for range 50 {
+		must(t, commit())
+	}
+	check()
+	must(t, s.Close())
+	if r, err := Check(s.Path(), dir); err != nil || len(r.Faults) != 0 || r.AuditEntries != len(actions) {
+		t.Errorf("check: %+v, %v", r, err)
+	}
+	s, err = Open(dir)
+	must(t, err)
+	check()
+}
+
 // holds demands that the store has exactly the records that it has accepted.
 func holds(t *testing.T, s *Store, stored map[string]bool) {
 	t.Helper()
@@ -162,7 +220,7 @@ func TestMigrationWithoutRoomForABackup(t *testing.T) {
 func TestReadOnlyFileSystem(t *testing.T) {
 	dir := mount(t, "mode=0700")
 	s, err := Open(dir)
-	must(t, err, s.Put(record("a")), s.Close())
+	must(t, err, s.Put(record("a")), s.Commit(TokenChanges{PutTokens: []TokenRecord{token("t1", "one")}}), s.Close())
 	remount := func(how string) {
 		if out, err := exec.Command("mount", "-o", "remount,"+how, dir).CombinedOutput(); err != nil {
 			t.Fatalf("remount: %s", out)
@@ -179,6 +237,7 @@ func TestReadOnlyFileSystem(t *testing.T) {
 	if all, err := r.Records(); err != nil || len(all) != 1 {
 		t.Errorf("%d records, %v", len(all), err)
 	}
+	holdsTokens(t, r, []TokenRecord{token("t1", "one")}, nil, nil)
 }
 
 func TestFirstStartOnAReadOnlyFileSystem(t *testing.T) {

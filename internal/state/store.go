@@ -1,14 +1,15 @@
 // Package state keeps what neither Docker nor Gitea can tell: the instance id
-// under which everything of ours is labelled, and for each runner its
-// intents and the identity that the server gave it.
+// under which everything of ours is labelled, for each runner its intents and
+// the identity that the server gave it, and the gateway's registration tokens,
+// the runners that came by them, and its audit log.
 //
-// The invariant that it protects: what Put has returned from is on disk,
-// whatever happens next; and a file that cannot be read whole is never
+// The invariant that it protects: what Put or Commit has returned from is on
+// disk, whatever happens next; and a file that cannot be read whole is never
 // written to and never deleted. One process at a time has the file open.
 //
 // The directory holds
 //
-//	scaler.db                     the records
+//	scaler.db                     the records, tokens and audit log
 //	instance-id                   the instance id once more, to survive the loss of scaler.db
 //	scaler.db.backup-formatN-TIME what scaler.db was before it was migrated from format N
 //	scaler.db.damaged-TIME        a file that was damaged and kept aside
@@ -100,8 +101,9 @@ func (s *Store) Records() ([]Record, error) {
 }
 
 // WriteTo writes a copy of the whole file as it is at this moment, with the
-// runners' own tokens. A change that makes the file larger waits until the
-// copy is written, so w should be quick: memory or a file.
+// runners' own tokens and the hashes of the gateway's. A change that makes the
+// file larger waits until the copy is written, so w should be quick: memory or
+// a file.
 func (s *Store) WriteTo(w io.Writer) (n int64, err error) {
 	err = s.db.View(func(tx *bbolt.Tx) error {
 		n, err = tx.WriteTo(w)

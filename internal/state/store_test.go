@@ -120,7 +120,10 @@ func damagedFiles(t *testing.T) map[string][]byte {
 			t.Fatal(err)
 		}
 	}
-	s.Close()
+	changes := TokenChanges{PutTokens: []TokenRecord{token("t1", "one")}, PutEnrolments: []EnrolmentRecord{enrolment("u1", now)}, Audit: entries("register")}
+	if err := errors.Join(s.Commit(changes), s.Close()); err != nil {
+		t.Fatal(err)
+	}
 	whole, err := os.ReadFile(s.Path())
 	if err != nil {
 		t.Fatal(err)
@@ -134,6 +137,10 @@ func damagedFiles(t *testing.T) map[string][]byte {
 		"cut short":       whole[:3*size+100],
 		"broken records":  bytes.ReplaceAll(whole, []byte(`{"name"`), []byte(`{!name!`)),
 		"renamed record":  bytes.ReplaceAll(whole, []byte(`{"name":"b"`), []byte(`{"name":"x"`)),
+		"broken token":    bytes.ReplaceAll(whole, []byte(`{"id":"t1"`), []byte(`{!id!:"t1"`)),
+		"renamed token":   bytes.ReplaceAll(whole, []byte(`{"id":"t1"`), []byte(`{"id":"t2"`)),
+		"renamed runner":  bytes.ReplaceAll(whole, []byte(`"uuid":"u1"`), []byte(`"uuid":"u2"`)),
+		"renumbered log":  bytes.ReplaceAll(whole, []byte(`{"seq":1`), []byte(`{"seq":7`)),
 		"broken pages":    pages,
 		"a few bytes":     []byte("x"),
 		"one page of two": whole[:size],
@@ -222,7 +229,7 @@ func TestOpenRefusesALaterFormat(t *testing.T) {
 	}
 	s.Close()
 	for name, open := range map[string]func(string) (*Store, error){"writer": Open, "reader": OpenReadOnly} {
-		if _, err := open(dir); !errors.Is(err, ErrFormat) || !strings.Contains(err.Error(), "it is 3 and this scaler knows 2") {
+		if _, err := open(dir); !errors.Is(err, ErrFormat) || !strings.Contains(err.Error(), "it is 4 and this scaler knows 3") {
 			t.Errorf("%s: error = %v, want one that names the formats", name, err)
 		}
 	}

@@ -32,6 +32,16 @@ func manyRecords(t testing.TB) (whole []byte, instance string) {
 			t.Fatal(err)
 		}
 	}
+	for i := range 40 {
+		id := fmt.Sprintf("t%02d", i)
+		c := TokenChanges{PutTokens: []TokenRecord{token(id, id)}, PutEnrolments: []EnrolmentRecord{enrolment("u"+id, now)}, Audit: entries("register", "refuse")}
+		if i >= 30 {
+			c.DeleteTokens = []string{fmt.Sprintf("t%02d", i-30)}
+		}
+		if err := s.Commit(c); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for i := range 20 {
 		if err := s.Delete(fmt.Sprintf("linux-%03d", 2*i+40)); err != nil {
 			t.Fatal(err)
@@ -96,7 +106,8 @@ func openSpoiled(t *testing.T, whole []byte, instance string, seed uint64) {
 	}
 	defer s.Close()
 	s.db.NoSync = true
-	if err := errors.Join(s.Put(record("new")), s.Delete("linux-000"), s.Delete("linux-119"), s.Delete("new")); err != nil {
+	c := TokenChanges{PutTokens: []TokenRecord{token("new", "new")}, DeleteTokens: []string{"t11"}, PutEnrolments: []EnrolmentRecord{enrolment("new", now)}, Audit: entries("register")}
+	if err := errors.Join(s.Put(record("new")), s.Delete("linux-000"), s.Delete("linux-119"), s.Delete("new"), s.Commit(c)); err != nil {
 		t.Errorf("seed %d: %v", seed, err)
 	}
 	aside, _ := filepath.Glob(path + ".damaged-*")

@@ -21,6 +21,13 @@ const (
 	KindRegister   = "register"
 	KindDeregister = "deregister"
 	KindWithdraw   = "withdraw"
+	KindVerify     = "verify"
+	KindHooks      = "hooks"
+	KindHook       = "hook"
+	KindHookCreate = "hook_create"
+	KindHookEdit   = "hook_edit"
+	KindHookDelete = "hook_delete"
+	KindHookTest   = "hook_test"
 )
 
 // call is one operation. It travels in the context of its requests, so that
@@ -33,7 +40,7 @@ type call struct {
 	// repeat is true if the request may be sent again when no answer came, or
 	// one of 429 or 5xx.
 	repeat bool
-	// runner is true if the operation is about one runner.
+	// runner is true if the operation is about one runner, or one webhook.
 	runner bool
 	scope  plan.Scope
 	// access is what it asks of the API token.

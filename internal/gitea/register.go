@@ -10,6 +10,7 @@ import (
 
 	runnerv1 "code.gitea.io/actions-proto-go/runner/v1"
 	"connectrpc.com/connect"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"scaler.io/scaler/internal/plan"
@@ -60,6 +61,49 @@ func (c *Client) Register(ctx context.Context, token plan.Secret, reg plan.Regis
 		Labels:    labels,
 		Ephemeral: r.GetEphemeral(),
 	}, nil
+}
+
+// RegisterAs makes a runner as another asks for it, with the token in place of
+// the one in the request, and returns the server's answer as it is. Otherwise
+// it is as Register.
+func (c *Client) RegisterAs(ctx context.Context, token plan.Secret, req *runnerv1.RegisterRequest) (*runnerv1.RegisterResponse, error) {
+	call := &call{kind: KindRegister, what: fmt.Sprintf("register runner %s", req.GetName())}
+	if token == "" {
+		return nil, fmt.Errorf("%s: %w: it is empty", call.what, plan.ErrTokenRejected)
+	}
+	asked := proto.CloneOf(req)
+	asked.Token = token.Reveal()
+	resp, err := c.runners.Register(withCall(ctx, call), connect.NewRequest(asked))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", call.what, scrub(c.explainRegister(ctx, call, err), token))
+	}
+	if r := resp.Msg.GetRunner(); r.GetId() == 0 || r.GetUuid() == "" || r.GetToken() == "" {
+		return nil, fmt.Errorf("%s: the answer lacks an id, a UUID or a token", call.what)
+	}
+	return resp.Msg, nil
+}
+
+// Verify returns the server's id of the runner that the identity's UUID and
+// token prove. There is no call for that alone, so it declares the runner's
+// labels anew, as the runner itself does at its start: Labels has to be what
+// the server lists for it. The version that the server shows becomes ours
+// (Gitea 1.26-dev, routers/api/actions/runner/runner.go). Errors:
+// plan.ErrNotFound if the server knows no such runner, plan.ErrUnsupported if
+// it answers without an id.
+func (c *Client) Verify(ctx context.Context, id plan.Identity, version string) (runnerID int64, err error) {
+	call := &call{kind: KindVerify, what: fmt.Sprintf("verify runner %s", id.UUID), repeat: true}
+	req := connect.NewRequest(&runnerv1.DeclareRequest{Version: version, Labels: id.Labels})
+	authenticate(req, id)
+	resp, err := c.runners.Declare(withCall(ctx, call), req)
+	switch {
+	case err != nil && connect.CodeOf(err) == connect.CodeUnauthenticated:
+		return 0, fmt.Errorf("%s: %w: %w", call.what, plan.ErrNotFound, scrub(err, id.Token))
+	case err != nil:
+		return 0, fmt.Errorf("%s: %w", call.what, scrub(explainRunner(err), id.Token))
+	case resp.Msg.GetRunner().GetId() == 0:
+		return 0, fmt.Errorf("%s: %w: the answer has no id", call.what, plan.ErrUnsupported)
+	}
+	return resp.Msg.GetRunner().GetId(), nil
 }
 
 // explainRegister finds the server's judgement of the token in an error. Gitea

@@ -224,3 +224,72 @@ func TestWithdraw(t *testing.T) {
 		t.Errorf("error = %v, want not found, without the token", err)
 	}
 }
+
+func TestRegisterAs(t *testing.T) {
+	s := newStub(map[string][]reply{registerPath: {protoReply(&runnerv1.RegisterResponse{Runner: registered()}), rpcError(500, "unknown", "runner registration token not found: "+regToken)}})
+	c := serve(t, s, nil)
+	asked := &runnerv1.RegisterRequest{
+		Name: "stack-1", Token: "one-of-ours", Version: "v1.0.8", Labels: []string{"linux:host"},
+		AgentLabels: []string{"old"}, Ephemeral: true, //nolint:staticcheck // what old runners send is passed on
+	}
+	resp, err := c.RegisterAs(t.Context(), regToken, asked)
+	if err != nil || !proto.Equal(resp.Runner, registered()) {
+		t.Errorf("answer %v, %v; want the server's as it is", resp, err)
+	}
+	if asked.Token != "one-of-ours" {
+		t.Error("the caller's request was changed")
+	}
+	var sent runnerv1.RegisterRequest
+	if err := proto.Unmarshal([]byte(s.bodies[0]), &sent); err != nil {
+		t.Fatal(err)
+	}
+	asked.Token = regToken
+	if !proto.Equal(&sent, asked) {
+		t.Errorf("sent %v", &sent)
+	}
+	_, err = c.RegisterAs(t.Context(), regToken, asked)
+	wantError(t, err, "register runner stack-1: ", "registration token rejected", "[redacted]")
+	if !errors.Is(err, plan.ErrTokenRejected) {
+		t.Errorf("error %v", err)
+	}
+	if _, err := c.RegisterAs(t.Context(), "", asked); !errors.Is(err, plan.ErrTokenRejected) || s.count(registerPath) != 2 {
+		t.Errorf("empty token: %v, %d requests", err, s.count(registerPath))
+	}
+}
+
+func TestVerify(t *testing.T) {
+	s := giteatest.New(giteatest.Options{RegistrationToken: "r", APIToken: "a"})
+	c := serve(t, s, nil)
+	id, err := c.Register(t.Context(), "r", plan.Registration{Name: "x", Labels: []plan.Label{{Name: "linux"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	claimed := id
+	claimed.ID, claimed.Labels = 4711, []string{"linux"} // the id that a caller claims is not what counts
+	if got, err := c.Verify(t.Context(), claimed, "v1"); err != nil || got != id.ID {
+		t.Errorf("its own token: %d, %v; want %d", got, err, id.ID)
+	}
+	if got := s.State().Runners[0].Labels; len(got) != 1 || got[0] != "linux" {
+		t.Errorf("labels at the server: %v", got)
+	}
+	for name, wrong := range map[string]plan.Identity{
+		"token": {UUID: id.UUID, Token: "not-its-token"}, "uuid": {UUID: "no-such", Token: id.Token}, "nothing": {},
+	} {
+		if _, err := c.Verify(t.Context(), wrong, "v1"); !errors.Is(err, plan.ErrNotFound) || strings.Contains(err.Error(), "not-its-token") {
+			t.Errorf("wrong %s: %v, want not found, without the token", name, err)
+		}
+	}
+}
+
+func TestVerifyKnowsWhatIsNoAnswer(t *testing.T) {
+	const path = "POST /api/actions/runner.v1.RunnerService/Declare"
+	for name, r := range map[string]reply{
+		"not ready": {status: 503, body: "<html>", kind: "text/html"}, "dropped": {drop: true}, "no Actions": noRoute(),
+		"a proxy's page": {body: "<html>", kind: "text/html"}, "no id": protoReply(&runnerv1.DeclareResponse{}),
+	} {
+		c := serve(t, newStub(map[string][]reply{path: {r}}), nil)
+		if got, err := c.Verify(t.Context(), identity, "v1"); err == nil || got != 0 || errors.Is(err, plan.ErrNotFound) {
+			t.Errorf("%s: %d, %v; want an error that proves nothing", name, got, err)
+		}
+	}
+}

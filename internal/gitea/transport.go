@@ -56,6 +56,11 @@ func newHTTPClient(o Options) (*http.Client, error) {
 	return retrying.StandardClient(), nil
 }
 
+// NewTransport returns a way to the server for requests that are not this
+// package's own: with the TLS settings of the options, and without a retry or
+// a timeout of the whole.
+func NewTransport(o Options) (*http.Transport, error) { return newNetwork(o) }
+
 func newNetwork(o Options) (*http.Transport, error) {
 	network := http.DefaultTransport.(*http.Transport).Clone()
 	network.MaxIdleConns = maxIdleConns

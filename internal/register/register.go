@@ -11,6 +11,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"sync"
 
 	"golang.org/x/time/rate"
@@ -39,6 +42,8 @@ type Token struct {
 	// Read returns the token as it is now; it is called at each use, so that
 	// a rotated file takes effect at once. Nil means that the token is minted.
 	Read func() (plan.Secret, error)
+	// Disabled tokens register nothing, until Enable says otherwise.
+	Disabled bool
 }
 
 // Registrar registers and deregisters runners. Its methods may be called
@@ -52,6 +57,7 @@ type Registrar struct {
 	mu       sync.Mutex
 	minted   map[string]plan.Secret
 	rejected map[string]plan.Secret // the value that the server refused last
+	disabled map[string]bool
 }
 
 // New returns a Registrar for the tokens, which makes at most perMinute
@@ -62,12 +68,62 @@ func New(s server, m minter, tokens []Token, perMinute int) *Registrar {
 	r := &Registrar{
 		server: s, minter: m, tokens: make(map[string]Token, len(tokens)),
 		pace:   rate.NewLimiter(rate.Limit(perMinute)/60, max(perMinute/6, 1)),
-		minted: make(map[string]plan.Secret), rejected: make(map[string]plan.Secret),
+		minted: make(map[string]plan.Secret), rejected: make(map[string]plan.Secret), disabled: make(map[string]bool),
 	}
 	for _, t := range tokens {
 		r.tokens[t.Name] = t
+		r.disabled[t.Name] = t.Disabled
 	}
 	return r
+}
+
+// Enable says from now on whether a token may be used. It reports whether that
+// is a change; of a token that is not configured it takes no note.
+func (r *Registrar) Enable(name string, enabled bool) (changed bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, known := r.tokens[name]; !known || r.disabled[name] == !enabled {
+		return false
+	}
+	r.disabled[name] = !enabled
+	return true
+}
+
+// Scopes returns the scopes that there is an enabled token for.
+func (r *Registrar) Scopes() []plan.Scope {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var scopes []plan.Scope
+	for name, t := range r.tokens {
+		if !r.disabled[name] && !slices.Contains(scopes, t.Scope) {
+			scopes = append(scopes, t.Scope)
+		}
+	}
+	slices.SortFunc(scopes, func(a, b plan.Scope) int { return strings.Compare(a.String(), b.String()) })
+	return scopes
+}
+
+// For returns the name of an enabled token of the scope, the first by name, or
+// an error that wraps plan.ErrNotFound.
+func (r *Registrar) For(scope plan.Scope) (name string, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, name := range slices.Sorted(maps.Keys(r.tokens)) {
+		if r.tokens[name].Scope == scope && !r.disabled[name] {
+			return name, nil
+		}
+	}
+	return "", fmt.Errorf("registration token for scope %s: %w", scope, plan.ErrNotFound)
+}
+
+// usable says why a token that is known may not be used.
+func (r *Registrar) usable(name string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.disabled[name] {
+		return fmt.Errorf("registration token %s is disabled in the configuration: set enabled: true and it is used at once", name)
+	}
+	return nil
 }
 
 // Check reports, without asking the server, whether the named token can be
@@ -77,6 +133,9 @@ func (r *Registrar) Check(name string) error {
 	t, known := r.tokens[name]
 	if !known {
 		return fmt.Errorf("registration token %s is not configured", name)
+	}
+	if err := r.usable(name); err != nil {
+		return err
 	}
 	if t.Read == nil {
 		return nil // a refused one is minted anew at the next use
@@ -97,27 +156,41 @@ func (r *Registrar) Check(name string) error {
 // runner: a call whose answer was lost is not repeated, and the caller finds
 // what it may have made by its name. A minted token that the server refuses
 // is minted anew once, since a refusal makes no runner.
-func (r *Registrar) Register(ctx context.Context, name string, reg plan.Registration) (plan.Identity, error) {
+func (r *Registrar) Register(ctx context.Context, name string, reg plan.Registration) (id plan.Identity, err error) {
+	err = r.Use(ctx, name, reg.Name, func(ctx context.Context, token plan.Secret) (err error) {
+		id, err = r.server.Register(ctx, token, reg)
+		return err
+	})
+	return id, err
+}
+
+// Use calls register with the value of the named token, under the bound on
+// registrations. An error of it that wraps plan.ErrTokenRejected is taken note
+// of; a minted token is then minted anew, and register called once more.
+func (r *Registrar) Use(ctx context.Context, name, runner string, register func(ctx context.Context, token plan.Secret) error) error {
 	t, known := r.tokens[name]
 	if !known {
-		return plan.Identity{}, fmt.Errorf("register runner %s: registration token %s is not configured", reg.Name, name)
+		return fmt.Errorf("register runner %s: registration token %s is not configured", runner, name)
+	}
+	if err := r.usable(name); err != nil {
+		return fmt.Errorf("register runner %s: %w", runner, err)
 	}
 	if err := r.pace.Wait(ctx); err != nil {
-		return plan.Identity{}, fmt.Errorf("register runner %s: wait for a turn under limits.registrations: %w", reg.Name, err)
+		return fmt.Errorf("register runner %s: wait for a turn under limits.registrations: %w", runner, err)
 	}
 	for attempt := 0; ; attempt++ {
 		value, err := r.value(ctx, t)
 		if err != nil {
-			return plan.Identity{}, err
+			return err
 		}
-		id, err := r.server.Register(ctx, value, reg)
+		err = register(ctx, value)
 		if !errors.Is(err, plan.ErrTokenRejected) {
 			r.accept(name)
-			return id, err
+			return err
 		}
 		r.reject(name, value)
 		if t.Read != nil || attempt > 0 {
-			return plan.Identity{}, fmt.Errorf("use registration token %s (scope %s): %w", name, t.Scope, err)
+			return fmt.Errorf("use registration token %s (scope %s): %w", name, t.Scope, err)
 		}
 	}
 }
@@ -167,6 +240,9 @@ func (r *Registrar) reject(name string, value plan.Secret) {
 // by the REST API at its scope. It reports whether the runner was still
 // there; one that is gone already is success.
 func (r *Registrar) Deregister(ctx context.Context, scope plan.Scope, id plan.Identity) (existed bool, err error) {
+	if id.Token == "" { // it was lost with the state
+		return r.deleteByID(ctx, scope, id)
+	}
 	err = r.server.Deregister(ctx, id)
 	if errors.Is(err, plan.ErrUnsupported) {
 		return r.deleteByID(ctx, scope, id)

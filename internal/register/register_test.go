@@ -275,3 +275,37 @@ func TestRegistrationsArePaced(t *testing.T) {
 		}
 	})
 }
+
+func TestDisabledTokenIsNotUsed(t *testing.T) {
+	value := "good"
+	f := newFake()
+	off := fileToken(&value)
+	off.Disabled = true
+	r := New(f, f, []Token{off, {Name: "minted", Scope: plan.Scope{Kind: plan.ScopeOrg, Owner: "acme"}}}, 600)
+	for what, err := range map[string]error{
+		"check":    r.Check("file"),
+		"register": func() error { _, err := r.Register(t.Context(), "file", plan.Registration{Name: "a"}); return err }(),
+	} {
+		if err == nil || !strings.Contains(err.Error(), "file is disabled in the configuration: set enabled: true") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if got := r.Scopes(); len(got) != 1 || got[0].String() != "org:acme" {
+		t.Errorf("scopes %v", got)
+	}
+	if _, err := r.For(instance); !errors.Is(err, plan.ErrNotFound) {
+		t.Errorf("a token for a scope that has none enabled: %v", err)
+	}
+	if !r.Enable("file", true) || r.Enable("file", true) || r.Enable("unknown", false) {
+		t.Error("Enable does not report what is a change")
+	}
+	if _, err := r.Register(t.Context(), "file", plan.Registration{Name: "a"}); err != nil || r.Check("file") != nil {
+		t.Errorf("after it was enabled: %v, %v", err, r.Check("file"))
+	}
+	if name, err := r.For(instance); err != nil || name != "file" {
+		t.Errorf("token for the instance: %q, %v", name, err)
+	}
+	if !slices.Equal(f.calls, []string{"register"}) {
+		t.Errorf("calls %v, want one registration", f.calls)
+	}
+}

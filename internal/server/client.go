@@ -90,11 +90,16 @@ func get[T any](ctx context.Context, c *Client, timeout time.Duration, path stri
 }
 
 func ask[T any](ctx context.Context, c *Client, timeout time.Duration, method, path string) (T, error) {
-	var v T
 	body, err := c.call(ctx, timeout, method, path)
 	if err != nil {
-		return v, err
+		return *new(T), err
 	}
+	return decode[T](c, path, body)
+}
+
+// decode reads the body of a successful answer.
+func decode[T any](c *Client, path string, body []byte) (T, error) {
+	var v T
 	if err := json.Unmarshal(body, &v); err != nil {
 		return v, fmt.Errorf("read answer of %s to %s: %w", c.path, path, err)
 	}
@@ -103,11 +108,19 @@ func ask[T any](ctx context.Context, c *Client, timeout time.Duration, method, p
 
 // call makes one request and returns the body of a successful answer.
 func (c *Client) call(ctx context.Context, timeout time.Duration, method, path string) ([]byte, error) {
+	return c.send(ctx, timeout, method, path, nil)
+}
+
+// send is call with a body of JSON, or none.
+func (c *Client) send(ctx context.Context, timeout time.Duration, method, path string, content io.Reader) ([]byte, error) {
 	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(limited, method, "http://scaler"+path, nil)
+	req, err := http.NewRequestWithContext(limited, method, "http://scaler"+path, content)
 	if err != nil {
 		return nil, fmt.Errorf("ask %s: %w", c.path, err)
+	}
+	if content != nil {
+		req.Header.Set("Content-Type", "application/json")
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
@@ -164,9 +177,18 @@ type answer struct {
 
 func (e *answer) Error() string { return e.message }
 
-// Is makes the daemon's 404 the plan.ErrNotFound that caused it.
+// Is makes the daemon's 404 the plan.ErrNotFound that caused it, and so with
+// plan.ErrInvalid and plan.ErrConflict.
 func (e *answer) Is(target error) bool {
-	return target == plan.ErrNotFound && e.status == http.StatusNotFound
+	switch e.status {
+	case http.StatusBadRequest:
+		return target == plan.ErrInvalid
+	case http.StatusNotFound:
+		return target == plan.ErrNotFound
+	case http.StatusConflict:
+		return target == plan.ErrConflict
+	}
+	return false
 }
 
 func answerOf(status int, body []byte) error {

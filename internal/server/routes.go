@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 
 	"scaler.io/scaler/internal/plan"
 )
@@ -29,14 +30,18 @@ type errorBody struct {
 	Error string `json:"error"`
 }
 
+// route is one method of one path.
+type route struct {
+	method, path string
+	serve        http.HandlerFunc
+}
+
 // handler returns the routes. Where net/http would answer plain text, for an
 // unknown path or a wrong method, the answer is JSON too.
 func (s *Server) handler() http.Handler {
 	mux := http.NewServeMux()
-	for _, r := range []struct {
-		method, path string
-		serve        http.HandlerFunc
-	}{
+	methods := make(map[string][]string) // by path
+	for _, r := range append(s.tokenRoutes(), []route{
 		{http.MethodGet, "/v1/status", s.getStatus},
 		{http.MethodGet, "/v1/plan", s.getPlan},
 		{http.MethodGet, "/v1/runners", s.getRunners},
@@ -45,11 +50,14 @@ func (s *Server) handler() http.Handler {
 		{http.MethodGet, "/v1/state/backup", s.getBackup},
 		{http.MethodPost, "/v1/trigger", s.postTrigger},
 		{http.MethodPost, "/v1/reap", s.postReap},
-	} {
+	}...) {
 		mux.HandleFunc(r.method+" "+r.path, r.serve)
-		mux.HandleFunc(r.path, func(w http.ResponseWriter, req *http.Request) {
-			w.Header().Set("Allow", r.method)
-			writeError(w, http.StatusMethodNotAllowed, fmt.Errorf("%s %s: use %s", req.Method, req.URL.Path, r.method))
+		methods[r.path] = append(methods[r.path], r.method)
+	}
+	for path, allowed := range methods {
+		mux.HandleFunc(path, func(w http.ResponseWriter, req *http.Request) {
+			w.Header().Set("Allow", strings.Join(allowed, ", "))
+			writeError(w, http.StatusMethodNotAllowed, fmt.Errorf("%s %s: use %s", req.Method, req.URL.Path, strings.Join(allowed, " or ")))
 		})
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, req *http.Request) {
@@ -120,11 +128,18 @@ func (s *Server) postReap(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, findings)
 }
 
-// statusOf returns the HTTP status for an error of the daemon.
+// statusOf returns the HTTP status for an error of the daemon or of a request.
 func statusOf(err error) int {
+	_, large := errors.AsType[*http.MaxBytesError](err)
 	switch {
+	case large:
+		return http.StatusRequestEntityTooLarge
+	case errors.Is(err, plan.ErrInvalid):
+		return http.StatusBadRequest
 	case errors.Is(err, plan.ErrNotFound):
 		return http.StatusNotFound
+	case errors.Is(err, plan.ErrConflict), errors.Is(err, plan.ErrBusy):
+		return http.StatusConflict
 	case errors.Is(err, context.DeadlineExceeded):
 		return http.StatusGatewayTimeout
 	case errors.Is(err, context.Canceled):

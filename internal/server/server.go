@@ -53,7 +53,9 @@ const (
 type Server struct {
 	source daemon
 	log    *slog.Logger
-	backup backupFunc // nil if there is nothing to back up
+	backup backupFunc  // nil if there is nothing to back up
+	tokens tokenKeeper // nil if there is no gateway
+	audit  auditFunc   // nil if there is no gateway
 }
 
 // New returns a Server that is to be run by Serve.
@@ -77,6 +79,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
+		ConnContext:       withPeer,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 	}
 	served := make(chan error, 1)

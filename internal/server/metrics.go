@@ -1,0 +1,128 @@
+package server
+
+import (
+	"log/slog"
+	"net/http"
+	"runtime"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"scaler.io/scaler/internal/plan"
+)
+
+// parallelScrapes bounds the scrapes at once, which need no login.
+const parallelScrapes = 4
+
+// metricsHandler answers the metrics of the daemon, the Go runtime and the
+// process. Without tokens there is none about them.
+func metricsHandler(status webStatus, tokens webTokens, log *slog.Logger) http.Handler {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		newCollector(status, tokens),
+	)
+	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn), ErrorHandling: promhttp.HTTPErrorOnError,
+		MaxRequestsInFlight: parallelScrapes,
+	})
+}
+
+// collector makes metrics of the daemon's status at each scrape.
+type collector struct {
+	status webStatus
+	tokens webTokens // nil without a gateway
+
+	build, problems, cycle, queue       *prometheus.Desc
+	runners, waiting, limit             *prometheus.Desc
+	breaker, failures, nudges, byStates *prometheus.Desc
+}
+
+func newCollector(status webStatus, tokens webTokens) *collector {
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc("scaler_"+name, help, labels, nil)
+	}
+	return &collector{
+		status: status, tokens: tokens,
+		build:    desc("build_info", "Version of scaler and of Go; always 1.", "version", "goversion"),
+		problems: desc("problems", "Conditions that keep the daemon from its work, as in scaler status."),
+		cycle:    desc("cycle_timestamp_seconds", "When the last cycle looked, as Unix time."),
+		queue:    desc("queue_jobs", "Queued jobs that the server has, also those that no pool serves."),
+		runners:  desc("pool_runners", "Runners of the pool, by state.", "pool", "state"),
+		waiting:  desc("pool_waiting_jobs", "Queued jobs that the pool is to serve.", "pool"),
+		limit:    desc("pool_max_runners", "Runners that the pool may have at most.", "pool"),
+		breaker:  desc("breaker_open", "1 while the pool starts nothing, or one runner at a time, since its runners fail.", "pool"),
+		failures: desc("breaker_failures", "Runners of the pool that failed since the last that worked.", "pool"),
+		nudges:   desc("nudges_total", "How often a runner of the pool had to be woken for a job that waited beside it.", "pool"),
+		byStates: desc("tokens", "Registration tokens of the gateway, by state.", "state"),
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (c *collector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{
+		c.build, c.problems, c.cycle, c.queue, c.runners, c.waiting, c.limit, c.breaker, c.failures, c.nudges, c.byStates,
+	} {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector. Before the first cycle is done
+// nothing is known of pools and jobs, so nothing is said of them.
+func (c *collector) Collect(ch chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
+		ch <- constant(d, prometheus.GaugeValue, value, labels...)
+	}
+	s := c.status.Status()
+	gauge(c.build, 1, s.Version, runtime.Version())
+	gauge(c.problems, float64(len(s.Problems)))
+	c.collectTokens(gauge)
+	if s.CycleAt.IsZero() {
+		return
+	}
+	gauge(c.cycle, float64(s.CycleAt.UnixMilli())/1000)
+	gauge(c.queue, float64(s.QueueSize))
+	for _, p := range s.Pools {
+		gauge(c.runners, float64(p.Starting), p.Name, "starting")
+		gauge(c.runners, float64(p.Idle), p.Name, "idle")
+		gauge(c.runners, float64(p.Busy), p.Name, "busy")
+		gauge(c.runners, float64(p.Leaving), p.Name, "leaving")
+		gauge(c.waiting, float64(p.Waiting), p.Name)
+		gauge(c.limit, float64(p.Max), p.Name)
+		open := 0.0
+		if p.BreakerOpen {
+			open = 1
+		}
+		gauge(c.breaker, open, p.Name)
+		gauge(c.failures, float64(p.Failures), p.Name)
+		ch <- constant(c.nudges, prometheus.CounterValue, float64(p.Nudges), p.Name)
+	}
+}
+
+// collectTokens counts the tokens by state, also the states that none has.
+func (c *collector) collectTokens(gauge func(d *prometheus.Desc, value float64, labels ...string)) {
+	if c.tokens == nil {
+		return
+	}
+	now := time.Now()
+	counts := make(map[plan.TokenState]int)
+	for _, t := range c.tokens.Tokens() {
+		counts[t.State(now)]++
+	}
+	for _, state := range []plan.TokenState{plan.TokenActive, plan.TokenDisabled, plan.TokenExpired, plan.TokenUsed, plan.TokenRevoked} {
+		gauge(c.byStates, float64(counts[state]), string(state))
+	}
+}
+
+// constant returns a metric of the value. A label that Prometheus does not take
+// fails the scrape, not the daemon.
+func constant(d *prometheus.Desc, kind prometheus.ValueType, value float64, labels ...string) prometheus.Metric {
+	m, err := prometheus.NewConstMetric(d, kind, value, labels...)
+	if err != nil {
+		return prometheus.NewInvalidMetric(d, err)
+	}
+	return m
+}

@@ -1,0 +1,150 @@
+package server
+
+import (
+	"flag"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"regexp"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"scaler.io/scaler/internal/plan"
+)
+
+var update = flag.Bool("update", false, "rewrite testdata/metrics.txt")
+
+// busyStatus is a daemon with two pools, one of which fails.
+func busyStatus() fakeStatus {
+	return fakeStatus{
+		Version: "1.2.3", Cycle: 8, CycleAt: now.Add(500 * time.Millisecond), QueueSize: 41,
+		Problems: []plan.Problem{{Subject: "docker"}, {Subject: "pool gpu"}},
+		Pools: []plan.PoolStatus{
+			{Name: "linux", Waiting: 1, Starting: 2, Idle: 3, Busy: 4, Leaving: 5, Max: 20, Nudges: 7},
+			{Name: "gpu", Max: 2, BreakerOpen: true, Failures: 3},
+		},
+	}
+}
+
+// tokensOfAllStates has one token of each state, and a second active one.
+func tokensOfAllStates() *fakeTokens {
+	return newFakeTokens(
+		plan.Token{Name: "a", Enabled: true, Pinned: true}, plan.Token{Name: "b", Enabled: true}, plan.Token{Name: "c"},
+		plan.Token{Name: "d", Enabled: true, ExpiresAt: time.Unix(1, 0)}, plan.Token{Name: "e", Enabled: true, Uses: 1}, plan.Token{Name: "f", RevokedAt: now},
+	)
+}
+
+// exposition returns what a scrape gives, ours apart from that of the runtime
+// and the process.
+func exposition(t *testing.T, cfg WebConfig, status webStatus, tokens webTokens) (ours, others string) {
+	t.Helper()
+	w := newBrowser(t, NewWeb(cfg, status, tokens, slog.New(slog.DiscardHandler))).get("/metrics")
+	if w.Code != http.StatusOK || !strings.HasPrefix(w.Header().Get("Content-Type"), "text/plain; version=0.0.4") {
+		t.Fatalf("%d %s", w.Code, w.Header().Get("Content-Type"))
+	}
+	for line := range strings.Lines(w.Body.String()) {
+		if strings.HasPrefix(strings.TrimPrefix(strings.TrimPrefix(line, "# HELP "), "# TYPE "), "scaler_") {
+			ours += line
+		} else {
+			others += line
+		}
+	}
+	return strings.ReplaceAll(ours, runtime.Version(), "GOVERSION"), others
+}
+
+func TestMetrics(t *testing.T) {
+	ours, others := exposition(t, WebConfig{GatewayURL: "http://g"}, busyStatus(), tokensOfAllStates())
+	const golden = "testdata/metrics.txt"
+	if *update {
+		if err := os.WriteFile(golden, []byte(ours), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ours != string(want) {
+		t.Errorf("the metrics are not those of %s:\n%s", golden, ours)
+	}
+	for _, name := range []string{"go_goroutines ", "process_resident_memory_bytes ", "process_open_fds "} {
+		if !strings.Contains(others, "\n"+name) {
+			t.Errorf("no %s", name)
+		}
+	}
+}
+
+// What is not known is not said, so that an alert does not take it for zero.
+func TestMetricsBeforeTheFirstCycle(t *testing.T) {
+	status := fakeStatus{Version: "1.2.3", Problems: []plan.Problem{{Subject: "scaler"}}}
+	ours, _ := exposition(t, WebConfig{}, status, nil)
+	want := `# HELP scaler_build_info Version of scaler and of Go; always 1.
+# TYPE scaler_build_info gauge
+scaler_build_info{goversion="GOVERSION",version="1.2.3"} 1
+# HELP scaler_problems Conditions that keep the daemon from its work, as in scaler status.
+# TYPE scaler_problems gauge
+scaler_problems 1
+`
+	if ours != want {
+		t.Errorf("got\n%s", ours)
+	}
+}
+
+func TestMetricsFollowTheConventions(t *testing.T) {
+	registry := prometheus.NewPedanticRegistry()
+	registry.MustRegister(newCollector(busyStatus(), tokensOfAllStates()))
+	problems, err := testutil.GatherAndLint(registry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		t.Errorf("%s: %s", p.Metric, p.Text)
+	}
+}
+
+func TestMetricWithABadLabelFailsTheScrapeOnly(t *testing.T) {
+	status := busyStatus()
+	status.Pools[0].Name = "\xff"
+	w := newBrowser(t, NewWeb(WebConfig{}, status, nil, slog.New(slog.DiscardHandler))).get("/metrics")
+	if w.Code != http.StatusInternalServerError {
+		t.Errorf("%d", w.Code)
+	}
+}
+
+// The document lists exactly the metrics that there are, each as it is.
+func TestMetricsAreDocumented(t *testing.T) {
+	data, err := os.ReadFile("../../docs/metrics.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	documented := make(map[string]string)
+	for _, m := range regexp.MustCompile("(?m)^\\| `(scaler_[a-z_]+)` \\| (\\w+) \\| ([^|]*) \\| (.+) \\|$").FindAllStringSubmatch(string(data), -1) {
+		documented[m[1]] = fmt.Sprintf("%s with %s: %s", m[2], strings.ReplaceAll(strings.TrimSpace(m[3]), "`", ""), m[4])
+	}
+	registry := prometheus.NewPedanticRegistry()
+	registry.MustRegister(newCollector(busyStatus(), tokensOfAllStates()))
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		var labels []string
+		for _, l := range f.GetMetric()[0].GetLabel() {
+			labels = append(labels, l.GetName())
+		}
+		want := fmt.Sprintf("%s with %s: %s", strings.ToLower(f.GetType().String()), strings.Join(labels, ", "), f.GetHelp())
+		if got := documented[f.GetName()]; got != want {
+			t.Errorf("docs/metrics.md has %s as %q, want %q", f.GetName(), got, want)
+		}
+		delete(documented, f.GetName())
+	}
+	for name := range documented {
+		t.Errorf("docs/metrics.md has %s, which there is not", name)
+	}
+}

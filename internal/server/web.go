@@ -1,0 +1,138 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"html/template"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"scaler.io/scaler/internal/plan"
+)
+
+// WebConfig is what the pages for people are told to do.
+type WebConfig struct {
+	// Passwords is the path of a file with lines NAME:HASH as htpasswd -B
+	// writes them. It is read at each use. Empty: nobody logs in by password.
+	Passwords string
+	// UserHeader is the header in which a reverse proxy names the user that it
+	// has authenticated. Empty: none does.
+	UserHeader string
+	// TrustedProxies are those whose UserHeader and X-Forwarded-For count.
+	TrustedProxies []netip.Prefix
+	// GatewayURL is the gateway's public URL, without a slash at its end.
+	// Empty: there is no gateway, and there are no token pages.
+	GatewayURL string
+	// Scopes lists those that tokens can be made for; nil without a gateway.
+	Scopes func() []plan.Scope
+	// RunnerImage is the image in the commands that are shown with a token. It
+	// is one without an engine of its own.
+	RunnerImage string
+	// Secure has cookies sent over TLS only.
+	Secure bool
+}
+
+// webTokens keeps the registration tokens that the gateway gives out. Its
+// methods may be called concurrently; actor says for the audit log who asks.
+// Their errors wrap plan.ErrInvalid, plan.ErrNotFound or plan.ErrConflict where
+// the request is at fault.
+type webTokens interface {
+	Create(ctx context.Context, actor string, spec plan.TokenSpec) (plan.NewToken, error)
+	// Tokens returns all tokens, by name.
+	Tokens() []plan.Token
+	// Token returns a token and the runners that came by it, also those that
+	// are gone.
+	Token(name string) (plan.Token, []plan.Enrolment, error)
+	Change(ctx context.Context, actor, name string, change plan.TokenChange) (plan.Token, error)
+	// Reset gives a token a new secret.
+	Reset(ctx context.Context, actor, name string) (plan.NewToken, error)
+}
+
+// webStatus tells the state after the last cycle. It may be called
+// concurrently.
+type webStatus interface {
+	Status() plan.Status
+}
+
+// Bounds of a request to the pages. A change may take as long as the gateway's
+// own storage.
+const (
+	webHeaderTimeout   = 5 * time.Second
+	webReadTimeout     = 15 * time.Second
+	webChangeTimeout   = 20 * time.Second
+	webWriteTimeout    = webChangeTimeout + 20*time.Second
+	webIdleTimeout     = time.Minute
+	webShutdownTimeout = 5 * time.Second
+)
+
+// Web serves people and Prometheus: the pages behind a login, and the metrics.
+//
+// The invariant that it protects: without a login nothing but the login page,
+// the metrics and the liveness is answered, and nothing is changed; and the
+// secret of a token is in one answer, the one to who made it.
+type Web struct {
+	cfg      WebConfig
+	status   webStatus
+	tokens   webTokens
+	log      *slog.Logger
+	accounts accounts
+	sessions *sessions
+	guard    *loginGuard
+	hashing  chan struct{} // a place for each password that is being checked
+	sent     *sentForms
+	pages    map[string]*template.Template
+	assets   map[string]asset
+	metrics  http.Handler
+}
+
+// NewWeb returns a Web. It does no I/O. The tokens are not used without a
+// GatewayURL.
+func NewWeb(cfg WebConfig, status webStatus, tokens webTokens, log *slog.Logger) *Web {
+	web := &Web{
+		cfg: cfg, status: status, tokens: tokens, log: log,
+		accounts: accounts{path: cfg.Passwords}, sessions: newSessions(), guard: newLoginGuard(),
+		hashing: make(chan struct{}, parallelHashing), sent: newSentForms(),
+		pages: parsePages(), assets: loadAssets(),
+	}
+	if !web.hasGateway() {
+		tokens = nil
+	}
+	web.metrics = metricsHandler(status, tokens, log)
+	return web
+}
+
+func (web *Web) hasGateway() bool { return web.cfg.GatewayURL != "" }
+
+// Serve answers requests until ctx ends, then closes the listener and gives the
+// requests under way five seconds. It returns nil after ctx has ended, and the
+// error of the listener before.
+func (web *Web) Serve(ctx context.Context, l net.Listener) error {
+	hs := &http.Server{
+		Handler:           web.Handler(),
+		ReadHeaderTimeout: webHeaderTimeout,
+		ReadTimeout:       webReadTimeout,
+		WriteTimeout:      webWriteTimeout,
+		IdleTimeout:       webIdleTimeout,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          slog.NewLogLogger(web.log.Handler(), slog.LevelDebug),
+	}
+	served := make(chan error, 1)
+	go func() { served <- hs.Serve(l) }()
+	select {
+	case err := <-served:
+		return errors.Join(fmt.Errorf("serve pages: %w", err), hs.Close())
+	case <-ctx.Done():
+	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), webShutdownTimeout)
+	defer cancel()
+	if err := hs.Shutdown(grace); err != nil {
+		web.log.Debug("page requests cut off", "err", err)
+		hs.Close() // its error would be that of a connection being cut
+	}
+	<-served // http.ErrServerClosed
+	return nil
+}

@@ -1,0 +1,277 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"scaler.io/scaler/internal/plan"
+)
+
+// stacks is a reusable token.
+func stacks() plan.Token {
+	return plan.Token{ID: "id-stacks", Name: "stacks", Scope: plan.Scope{Kind: plan.ScopeInstance}, Pinned: true, Enabled: true, CreatedAt: now}
+}
+
+// insideRoutes has a request for each route behind the login.
+var insideRoutes = []struct{ method, path string }{
+	{"GET", "/"}, {"POST", "/logout"}, {"GET", "/tokens"}, {"GET", "/tokens/new"}, {"POST", "/tokens/new"}, {"GET", "/tokens/stacks"},
+	{"GET", "/tokens/stacks/reset"}, {"GET", "/tokens/stacks/revoke"}, {"GET", "/tokens/stacks/delete"},
+	{"POST", "/tokens/stacks/pin"}, {"POST", "/tokens/stacks/unpin"}, {"POST", "/tokens/stacks/enable"}, {"POST", "/tokens/stacks/disable"},
+	{"POST", "/tokens/stacks/reset"}, {"POST", "/tokens/stacks/revoke"}, {"POST", "/tokens/stacks/delete"},
+}
+
+// trickyPaths are ways to write a path that is behind the login.
+var trickyPaths = []struct{ method, path string }{
+	{"GET", "//tokens"}, {"GET", "/./tokens"}, {"GET", "/%2e/tokens"}, {"GET", "/tokens/"}, {"GET", "/TOKENS"}, {"GET", "/tokens%2fstacks"},
+	{"GET", "/login/../tokens"}, {"GET", "/assets/../tokens/stacks"}, {"GET", "/metrics/../tokens"}, {"GET", "/metrics/tokens"},
+	{"GET", "/healthz/../tokens/stacks"}, {"GET", "/assets/%2e%2e/tokens"}, {"GET", "/login/tokens"}, {"HEAD", "/tokens/stacks"},
+	{"POST", "/login/../tokens/stacks/disable"}, {"POST", "//tokens/stacks/disable"}, {"POST", "/tokens/stacks/disable/"},
+	{"POST", "/metrics/../tokens/stacks/disable"}, {"POST", "/assets/..%2ftokens/stacks/disable"}, {"POST", "/tokens/stacks%2fdisable"},
+	{"DELETE", "/tokens/stacks"}, {"PUT", "/tokens/stacks/disable"}, {"PATCH", "/tokens/stacks"}, {"OPTIONS", "/tokens"}, {"TRACE", "/tokens"},
+	{"CONNECT", "/tokens/stacks/disable"}, {"POST", "/metrics"}, {"POST", "/healthz"},
+}
+
+// fullForm fills in all that any of the forms has.
+func fullForm() io.Reader {
+	return strings.NewReader("name=fresh&scope=instance&kind=reusable&number=" + randomText())
+}
+
+func TestNothingWithoutLogin(t *testing.T) {
+	visitors := map[string]func(b *browser){
+		"nobody": func(*browser) {},
+		"wrong cookie": func(b *browser) {
+			b.cookies[sessionCookie] = &http.Cookie{Name: sessionCookie, Value: randomText()}
+		},
+		"empty cookie":        func(b *browser) { b.cookies[sessionCookie] = &http.Cookie{Name: sessionCookie} },
+		"basic authorization": func(b *browser) { b.header.Set("Authorization", "Basic YWxpY2U6cmlnaHQ=") },
+		"untrusted header":    func(b *browser) { b.header.Set("X-Remote-User", "alice") },
+	}
+	for name, prepare := range visitors {
+		t.Run(name, func(t *testing.T) {
+			cfg := gatewayConfig(t)
+			cfg.UserHeader, cfg.TrustedProxies = "X-Remote-User", []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
+			token := stacks()
+			token.Description = "of the farm"
+			tokens := newFakeTokens(token)
+			web := NewWeb(cfg, fakeStatus{Version: "9.9.9"}, tokens, slog.New(slog.DiscardHandler))
+			for _, r := range append(insideRoutes, trickyPaths...) {
+				b := newBrowser(t, web)
+				prepare(b)
+				w := b.send(r.method, r.path, formType, fullForm())
+				if w.Code < 300 || w.Code >= 500 {
+					t.Errorf("%s %s: %d", r.method, r.path, w.Code)
+				}
+				for _, secret := range []string{"of the farm", "id-stacks", "scaler_Top5ecret", "9.9.9"} {
+					if strings.Contains(w.Body.String(), secret) {
+						t.Errorf("%s %s tells %q", r.method, r.path, secret)
+					}
+				}
+				if len(w.Result().Cookies()) != 0 {
+					t.Errorf("%s %s sets a cookie", r.method, r.path)
+				}
+			}
+			if len(tokens.calls) != 0 {
+				t.Errorf("calls %q", tokens.calls)
+			}
+		})
+	}
+}
+
+func TestWithoutLoginAllPagesLookAlike(t *testing.T) {
+	b := newBrowser(t, NewWeb(gatewayConfig(t), fakeStatus{}, newFakeTokens(stacks()), slog.New(slog.DiscardHandler)))
+	for path, want := range map[string]string{
+		"/": "/login", "/tokens": "/login?next=%2Ftokens", "/tokens/stacks": "/login?next=%2Ftokens%2Fstacks",
+		"/tokens/unknown": "/login?next=%2Ftokens%2Funknown", "/unknown": "/login",
+	} {
+		if w := b.get(path); w.Code != http.StatusSeeOther || w.Header().Get("Location") != want {
+			t.Errorf("%s: %d to %s, want %s", path, w.Code, w.Header().Get("Location"), want)
+		}
+	}
+}
+
+func TestTrickyPathsChangeNothing(t *testing.T) {
+	tokens := newFakeTokens(stacks())
+	b := loggedIn(t, gatewayConfig(t), tokens)
+	for _, r := range trickyPaths {
+		if w := b.send(r.method, r.path, formType, fullForm()); w.Code == http.StatusOK && r.method != http.MethodHead {
+			t.Errorf("%s %s: 200", r.method, r.path)
+		}
+	}
+	if len(tokens.calls) != 0 {
+		t.Errorf("calls %q", tokens.calls)
+	}
+}
+
+func TestPostsFromOtherSitesChangeNothing(t *testing.T) {
+	tests := map[string]http.Header{
+		"cross-site":                {"Sec-Fetch-Site": {"cross-site"}},
+		"same-site":                 {"Sec-Fetch-Site": {"same-site"}},
+		"other origin":              {"Origin": {"https://evil.example"}},
+		"other port":                {"Origin": {"http://example.com:8080"}},
+		"no origin":                 {"Origin": {"null"}},
+		"cross-site with our host":  {"Sec-Fetch-Site": {"cross-site"}, "Origin": {"http://example.com"}},
+		"cross-site behind a proxy": {"Sec-Fetch-Site": {"cross-site"}, "X-Remote-User": {"bob"}},
+	}
+	for name, header := range tests {
+		t.Run(name, func(t *testing.T) {
+			cfg := gatewayConfig(t)
+			cfg.UserHeader, cfg.TrustedProxies = "X-Remote-User", []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
+			tokens := newFakeTokens(stacks())
+			b := loggedIn(t, cfg, tokens)
+			b.header = header
+			for _, r := range insideRoutes {
+				if r.method != http.MethodPost {
+					continue
+				}
+				w := b.send(r.method, r.path, formType, fullForm())
+				if w.Code != http.StatusForbidden {
+					t.Errorf("%s: %d", r.path, w.Code)
+				}
+				parsePage(t, w)
+			}
+			if w := b.login("alice", "right"); w.Code != http.StatusForbidden {
+				t.Errorf("login: %d", w.Code)
+			}
+			if len(tokens.calls) != 0 {
+				t.Errorf("calls %q", tokens.calls)
+			}
+		})
+	}
+}
+
+func TestPostsFromOurPagesAreTaken(t *testing.T) {
+	for name, header := range map[string]http.Header{
+		"same origin by both":     {"Sec-Fetch-Site": {"same-origin"}, "Origin": {"http://example.com"}},
+		"over plain HTTP":         {"Origin": {"http://example.com"}},
+		"TLS that a proxy ends":   {"Origin": {"https://example.com"}},
+		"not sent by any browser": {},
+	} {
+		tokens := newFakeTokens(stacks())
+		b := loggedIn(t, gatewayConfig(t), tokens)
+		b.header = header
+		if w := b.post("/tokens/stacks/disable"); w.Code != http.StatusSeeOther || len(tokens.calls) != 1 {
+			t.Errorf("%s: %d, calls %q", name, w.Code, tokens.calls)
+		}
+	}
+}
+
+func TestEveryAnswerIsProtected(t *testing.T) {
+	b := loggedIn(t, gatewayConfig(t), newFakeTokens(stacks()))
+	out := newBrowser(t, NewWeb(gatewayConfig(t), fakeStatus{}, newFakeTokens(), slog.New(slog.DiscardHandler)))
+	for _, path := range []string{"/login", "/tokens", "/tokens/new", "/tokens/stacks", "/tokens/unknown", "/unknown", "/metrics", "/healthz", "//x", "/assets/style.css", "/assets/none"} {
+		for who, b := range map[string]*browser{"alice": b, "nobody": out} {
+			h := b.get(path).Header()
+			for name, want := range map[string]string{
+				"Content-Security-Policy": contentPolicy, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin", "X-Frame-Options": "DENY",
+			} {
+				if h.Get(name) != want {
+					t.Errorf("%s as %s: %s is %q", path, who, name, h.Get(name))
+				}
+			}
+			if want := "no-store"; !strings.HasPrefix(path, "/assets/style") && h.Get("Cache-Control") != want {
+				t.Errorf("%s as %s: Cache-Control is %q", path, who, h.Get("Cache-Control"))
+			}
+		}
+	}
+}
+
+func TestAssets(t *testing.T) {
+	b := newBrowser(t, NewWeb(WebConfig{}, fakeStatus{}, nil, slog.New(slog.DiscardHandler)))
+	for name, kind := range map[string]string{"style.css": "text/css; charset=utf-8", "page.js": "text/javascript; charset=utf-8", "icon.svg": "image/svg+xml"} {
+		w := b.get("/assets/" + name)
+		if w.Code != http.StatusOK || w.Header().Get("Content-Type") != kind || w.Body.Len() == 0 {
+			t.Errorf("%s: %d %s", name, w.Code, w.Header().Get("Content-Type"))
+		}
+		b.header.Set("If-None-Match", w.Header().Get("ETag"))
+		if w := b.get("/assets/" + name); w.Code != http.StatusNotModified {
+			t.Errorf("%s again: %d", name, w.Code)
+		}
+	}
+	for _, path := range []string{"/assets/", "/assets/layout.html", "/assets/..%2fweb.go", "/assets/%2e%2e/web.go", "/assets/style.css/"} {
+		if w := b.get(path); w.Code == http.StatusOK {
+			t.Errorf("%s: 200", path)
+		}
+	}
+}
+
+func TestHealth(t *testing.T) {
+	b := newBrowser(t, NewWeb(WebConfig{}, fakeStatus{}, nil, slog.New(slog.DiscardHandler)))
+	if w := b.get("/healthz"); w.Code != http.StatusOK || w.Body.String() != "ok\n" {
+		t.Errorf("%d %q", w.Code, w.Body)
+	}
+}
+
+func TestOverviewWithoutGateway(t *testing.T) {
+	cfg := gatewayConfig(t)
+	cfg.GatewayURL = ""
+	status := fakeStatus{
+		Version: "1.2.3", Cycle: 8, CycleAt: now, Problems: []plan.Problem{{Subject: "docker", Since: now, Message: "<down>"}},
+		Pools: []plan.PoolStatus{{Name: "linux", Scope: "org:acme", Labels: []string{"a", "b"}, Waiting: 11, Starting: 12, Idle: 13, Busy: 14, Leaving: 15, Max: 16, Hold: "it fails"}},
+	}
+	web := NewWeb(cfg, status, nil, slog.New(slog.DiscardHandler))
+	b := newBrowser(t, web)
+	b.login("alice", "right")
+	page := parsePage(t, b.get("/"))
+	var cells []string
+	for _, row := range page.find("tbody")[0].find("tr") {
+		for _, c := range row.children {
+			cells = append(cells, c.text)
+		}
+	}
+	if got := strings.Join(cells, "|"); got != "linux|org:acme|a, b|11|12|13|14|15|16|it fails" {
+		t.Errorf("cells %s", got)
+	}
+	if !strings.Contains(page.text, "docker: <down> (since 2026-03-01 12:00 UTC)") || !strings.Contains(page.text, "cycle 8") {
+		t.Errorf("text %s", page.text)
+	}
+	for _, path := range []string{"/tokens", "/tokens/new", "/tokens/x"} {
+		if w := b.get(path); w.Code != http.StatusNotFound || !strings.Contains(w.Body.String(), "gateway.public_url") {
+			t.Errorf("%s: %d", path, w.Code)
+		}
+	}
+	if w := b.post("/tokens/new"); w.Code != http.StatusMethodNotAllowed {
+		t.Errorf("POST: %d", w.Code)
+	}
+}
+
+func TestOverviewLeadsToTheTokens(t *testing.T) {
+	b := loggedIn(t, gatewayConfig(t), newFakeTokens())
+	if w := b.get("/"); w.Code != http.StatusSeeOther || w.Header().Get("Location") != "/tokens" {
+		t.Errorf("%d to %s", w.Code, w.Header().Get("Location"))
+	}
+}
+
+func TestWebServes(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- NewWeb(WebConfig{}, fakeStatus{}, nil, slog.New(slog.DiscardHandler)).Serve(ctx, ln) }()
+	resp, err := http.Get("http://" + ln.Addr().String() + "/healthz")
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("%v, %v", resp, err)
+	}
+	resp.Body.Close()
+	cancel()
+	if err := <-done; err != nil {
+		t.Errorf("Serve = %v", err)
+	}
+	if conn, err := net.DialTimeout("tcp", ln.Addr().String(), time.Second); err == nil {
+		conn.Close()
+		t.Error("the listener is still open")
+	}
+	if err := NewWeb(WebConfig{}, fakeStatus{}, nil, slog.New(slog.DiscardHandler)).Serve(t.Context(), ln); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Serve on a closed listener = %v", err)
+	}
+}

@@ -38,7 +38,7 @@ func blocks(t *testing.T, language string) map[string][]string {
 func secretsDir(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	for _, name := range []string{"api-token", "registration-token", "registry-password"} {
+	for _, name := range []string{"api-token", "registration-token", "registry-password", "passwords"} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte("t0ken\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -65,6 +65,9 @@ func complete(t *testing.T, part string) string {
 	var have []string
 	for _, m := range topKey.FindAllStringSubmatch(part, -1) {
 		have = append(have, m[1])
+	}
+	if slices.Contains(have, "gateway") {
+		have = append(have, "pools") // which may then be left out
 	}
 	minimal := read(t, "configs/minimal.yaml")
 	starts := topKey.FindAllStringSubmatchIndex(minimal, -1)

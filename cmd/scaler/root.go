@@ -34,6 +34,7 @@ func newRootCommand() *cobra.Command {
 	root := newGroup("scaler", "Runner containers for the jobs of a Gitea server",
 		newRunCommand(), newValidateCommand(), newPlanCommand(), newStatusCommand(), newReapCommand(),
 		newGroup("runner", "Look at single runners", newRunnerListCommand(), newRunnerShowCommand(), newRunnerExportCommand()),
+		newTokenCommand(),
 		newGroup("state", "Check and copy the daemon's records", newStateCheckCommand(), newStateBackupCommand(), newStateExportCommand()),
 		newGroup("config", "Describe the configuration file", newConfigSchemaCommand(), newConfigReferenceCommand()),
 		newDemoCommand(), newDemoRunnerCommand(), newFakeGiteaCommand(), newVersionCommand(),

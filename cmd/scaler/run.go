@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -12,7 +11,6 @@ import (
 
 	"scaler.io/scaler/internal/config"
 	"scaler.io/scaler/internal/gitea"
-	"scaler.io/scaler/internal/server"
 	"scaler.io/scaler/internal/state"
 )
 
@@ -37,7 +35,7 @@ process at once, which loses nothing either.`,
 			for _, w := range cfg.Warnings() {
 				log.Warn("configuration: " + w)
 			}
-			return runDaemon(cmd.Context(), cfg, log)
+			return runDaemon(cmd.Context(), path, cfg, log)
 		},
 	}
 	addConfigFlag(cmd, &path)
@@ -45,7 +43,7 @@ process at once, which loses nothing either.`,
 }
 
 // runDaemon runs the daemon until ctx ends.
-func runDaemon(ctx context.Context, cfg *config.Config, log *slog.Logger) error {
+func runDaemon(ctx context.Context, path string, cfg *config.Config, log *slog.Logger) error {
 	store, err := state.OpenOrRecover(cfg.StateDir, log)
 	if err != nil {
 		return err
@@ -56,22 +54,35 @@ func runDaemon(ctx context.Context, cfg *config.Config, log *slog.Logger) error 
 		return err
 	}
 	defer p.engine.Close()
-	listener, err := server.Listen(cfg.ControlSocket)
+	servers, err := listen(cfg, p, store, log)
 	if err != nil {
 		return err
 	}
 	log.Info("scaler starts", "version", readBuildInfo().Version, "instance", store.Instance(), "gitea", cfg.Gitea.InternalURL,
 		"pools", len(cfg.Pools), "state", store.Path(), "control", cfg.ControlSocket)
-	return serveFleet(ctx, p, listener, log, server.WithBackup(store.WriteTo))
+	follower := &edits{path: path, log: log, applied: cfg, enable: p.registrar.Enable, trigger: p.fleet.Trigger}
+	go follower.follow(ctx)
+	return runFleet(ctx, p, servers, log)
 }
 
-// serveFleet runs the fleet and its control socket. The socket stays while the
+// runFleet runs the fleet and what serves beside it. That stays while the
 // fleet shuts down, which can take as long as its jobs.
-func serveFleet(ctx context.Context, p parts, listener net.Listener, log *slog.Logger, options ...server.Option) error {
+func runFleet(ctx context.Context, p parts, servers []service, log *slog.Logger) error {
+	ctx, giveUp := context.WithCancelCause(ctx)
+	defer giveUp(nil)
 	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopServing()
-	served := make(chan error, 1)
-	go func() { served <- server.New(p.fleet, log, options...).Serve(serving, listener) }()
+	served := make(chan error, len(servers))
+	for _, s := range servers {
+		go func() {
+			err := s.serve(serving)
+			if err != nil && serving.Err() == nil {
+				err = fmt.Errorf("serve %s: %w", s.what, err)
+				giveUp(err)
+			}
+			served <- err
+		}()
+	}
 	go introduce(ctx, p.gitea, log)
 	p.fleet.OnReady(func() {
 		notify(log, daemon.SdNotifyReady)
@@ -81,8 +92,10 @@ func serveFleet(ctx context.Context, p parts, listener net.Listener, log *slog.L
 	defer stop()
 	err := p.fleet.Run(ctx)
 	stopServing()
-	if serveErr := <-served; err == nil && serveErr != nil {
-		err = fmt.Errorf("serve control socket: %w", serveErr)
+	for range servers {
+		if serveErr := <-served; err == nil {
+			err = serveErr
+		}
 	}
 	return err
 }

@@ -12,6 +12,7 @@ import (
 
 	"scaler.io/scaler/internal/config"
 	"scaler.io/scaler/internal/docker"
+	"scaler.io/scaler/internal/gateway"
 	"scaler.io/scaler/internal/gitea"
 	"scaler.io/scaler/internal/plan"
 	"scaler.io/scaler/internal/pool"
@@ -21,35 +22,50 @@ import (
 
 // parts are the adapters that a daemon is made of.
 type parts struct {
-	gitea  *gitea.Client
-	engine *docker.Engine
-	fleet  *pool.Manager
+	gitea     *gitea.Client
+	engine    *docker.Engine
+	registrar *register.Registrar
+	gateway   *gateway.Gateway // nil if there is none
+	fleet     *pool.Manager
 }
 
 // wire makes a daemon of the configuration and the open state. It does no
 // I/O.
 func wire(cfg *config.Config, store *state.Store, log *slog.Logger, change ...func(*pool.Config)) (parts, error) {
-	client, err := gitea.New(gitea.Options{
-		URL: cfg.Gitea.InternalURL, RunnerURL: cfg.Gitea.URL, Token: cfg.Gitea.APIToken.Read,
-		CAFile: cfg.Gitea.TLS.CAFile, InsecureSkipVerify: cfg.Gitea.TLS.InsecureSkipVerify,
-		Timeout: cfg.Gitea.RequestTimeout, UserAgent: "scaler/" + readBuildInfo().Version, Logger: log,
-	})
+	client, err := gitea.New(giteaOptions(cfg, log))
 	if err != nil {
 		return parts{}, err
 	}
-	engine, err := docker.New(docker.Config{
-		Host: cfg.Docker.Host, Instance: cmp.Or(store.Instance(), "none"), Pools: dockerPools(cfg), Logger: log,
-	})
+	instance := cmp.Or(store.Instance(), "none")
+	engine, err := docker.New(docker.Config{Host: cfg.Docker.Host, Instance: instance, Pools: dockerPools(cfg), Logger: log})
 	if err != nil {
 		return parts{}, err
 	}
-	registrar := register.New(client, client, registrationTokens(cfg), cfg.Limits.Registrations)
+	p := parts{gitea: client, engine: engine, registrar: register.New(client, client, registrationTokens(cfg), cfg.Limits.Registrations)}
 	fleetCfg := fleetConfig(cfg, store.Instance())
 	for _, c := range change {
 		c(&fleetCfg)
 	}
-	ports := pool.Ports{Engine: engine, Inspector: engine, Forge: client, Registrar: registrar, Voice: client, Store: store}
-	return parts{gitea: client, engine: engine, fleet: pool.New(fleetCfg, ports, log)}, nil
+	ports := pool.Ports{Engine: engine, Inspector: engine, Sweeper: engine, Forge: client, Registrar: p.registrar, Voice: client, Store: store}
+	own := &ownRunners{engine: engine}
+	if cfg.Gateway != nil {
+		if p.gateway, err = newGateway(cfg, p, store, own, log); err != nil {
+			return parts{}, err
+		}
+		ports.Issuer = p.gateway
+	}
+	p.fleet = pool.New(fleetCfg, ports, log)
+	own.fleet = p.fleet
+	return p, nil
+}
+
+// giteaOptions says how to reach the server.
+func giteaOptions(cfg *config.Config, log *slog.Logger) gitea.Options {
+	return gitea.Options{
+		URL: cfg.Gitea.InternalURL, RunnerURL: cfg.Gitea.URL, Token: cfg.Gitea.APIToken.Read,
+		CAFile: cfg.Gitea.TLS.CAFile, InsecureSkipVerify: cfg.Gitea.TLS.InsecureSkipVerify,
+		Timeout: cfg.Gitea.RequestTimeout, UserAgent: "scaler/" + readBuildInfo().Version, Logger: log,
+	}
 }
 
 // fleetConfig puts the configuration into the terms of the loop.
@@ -60,8 +76,8 @@ func fleetConfig(cfg *config.Config, instance string) pool.Config {
 	}
 	out := pool.Config{
 		Version: readBuildInfo().Version, Instance: instance, Pools: make(map[string]pool.Options, len(cfg.Pools)),
-		Spec:         plan.Spec{MaxRunners: cfg.Limits.Runners, DrainSettle: cfg.Drain.Settle},
-		PollInterval: cfg.PollInterval, ParallelStarts: cfg.Limits.ParallelStarts,
+		Spec: plan.Spec{MaxRunners: cfg.Limits.Runners, DrainSettle: cfg.Drain.Settle},
+		Pace: pool.Pace{Active: cfg.PollActive, Usual: cfg.PollInterval, Quiet: cfg.PollQuiet}, ParallelStarts: cfg.Limits.ParallelStarts,
 		DrainOnShutdown: cfg.OnShutdown == config.ShutdownDrain, ShutdownTimeout: cfg.ShutdownTimeout,
 	}
 	for _, p := range cfg.Pools {
@@ -75,7 +91,11 @@ func fleetConfig(cfg *config.Config, instance string) pool.Config {
 		})
 		out.Pools[p.Name] = pool.Options{
 			Token: p.RegistrationToken, Labels: p.Labels, Ephemeral: p.Ephemeral, DataDir: p.Container.DataDir,
-			RunnerConfig: p.RunnerConfig, StartTimeout: p.Container.PullTimeout,
+			RunnerConfig: func(runner string) ([]byte, error) {
+				return p.RunnerConfig.WithJobOptions(docker.JobOptions(instance, runner))
+			},
+			SelfRegister: selfRegister(cfg, p),
+			StartTimeout: p.Container.PullTimeout,
 		}
 	}
 	return out
@@ -84,7 +104,7 @@ func fleetConfig(cfg *config.Config, instance string) pool.Config {
 func registrationTokens(cfg *config.Config) []register.Token {
 	tokens := make([]register.Token, 0, len(cfg.RegistrationTokens))
 	for _, t := range cfg.RegistrationTokens {
-		token := register.Token{Name: t.Name, Scope: t.Scope}
+		token := register.Token{Name: t.Name, Scope: t.Scope, Disabled: !t.Enabled}
 		if !t.Mint {
 			token.Read = t.Token.Read
 		}

@@ -32,9 +32,14 @@ import (
 type Config struct {
 	Gitea              Gitea               `yaml:"gitea" required:"true" doc:"The Gitea server."`
 	RegistrationTokens []RegistrationToken `yaml:"registration_tokens" required:"true" doc:"The tokens that runners are registered with, each for one scope."`
-	Pools              []Pool              `yaml:"pools" required:"true" doc:"The pools of runners. A job that several pools could take goes to the first of them that has room."`
+	Pools              []Pool              `yaml:"pools" default:"[]" doc:"The pools of runners. A job that several pools could take goes to the first of them that has room. A daemon with a gateway needs none."`
+	Gateway            *Gateway            `yaml:"gateway" doc:"Where runners, also those of others, register with the daemon's own registration tokens: see scaler token. Without it there is none."`
+	HTTP               *HTTP               `yaml:"http" doc:"Listener for people and Prometheus: /tokens and /metrics. Without it there is none."`
+	Webhook            *Webhook            `yaml:"webhook" doc:"Where Gitea sends its workflow_job events, which make scaler look at once. Without it the polls do."`
 	Limits             Limits              `yaml:"limits" doc:"Limits over all pools together."`
 	PollInterval       time.Duration       `yaml:"poll_interval" default:"1s" min:"100ms" doc:"How often the server is asked for jobs."`
+	PollActive         time.Duration       `yaml:"poll_active" default:"250ms" min:"50ms" doc:"How often it is asked while something happens, and five seconds after: a job comes, begins or ends, an event arrives. Each time costs the server a few milliseconds of CPU. It is never more than poll_interval."`
+	PollQuiet          time.Duration       `yaml:"poll_quiet" default:"5s" min:"100ms" doc:"How often it is asked when nothing has happened for five minutes and the webhook's events are known to arrive. It is never less than poll_interval."`
 	StateDir           string              `yaml:"state_dir" default:"/var/lib/scaler" format:"absolute" doc:"Directory of the daemon's own records. It is made with mode 0700 if it is missing."`
 	ControlSocket      string              `yaml:"control_socket" default:"/run/scaler/scaler.sock" format:"absolute" doc:"Unix socket on which the running daemon answers the commands status, runner and the like."`
 	Log                Log                 `yaml:"log" doc:"The daemon's log, written to standard error."`
@@ -72,27 +77,29 @@ type TLS struct {
 // RegistrationToken is what the runners of a scope are registered with:
 // either a token that is kept somewhere, or one that the server is asked for.
 type RegistrationToken struct {
-	Name  string     `yaml:"name" required:"true" pattern:"^[A-Za-z0-9]([A-Za-z0-9_.-]{0,62}[A-Za-z0-9])?$" rule:"letters and digits, with dashes, dots and underscores between them, 64 characters at most" example:"instance" doc:"The name by which pools refer to the token."`
-	Scope plan.Scope `yaml:"scope" required:"true" example:"org:acme" doc:"Whose jobs the runners take: instance, org:NAME, user:NAME or repo:OWNER/NAME."`
-	Token *SecretRef `yaml:"token" doc:"The registration token. It is read at each use, so that a replaced file takes effect at once."`
-	Mint  bool       `yaml:"mint" default:"false" doc:"Instead of token: ask the server's API for the scope's registration token."`
+	Name    string     `yaml:"name" required:"true" pattern:"^[A-Za-z0-9]([A-Za-z0-9_.-]{0,62}[A-Za-z0-9])?$" rule:"letters and digits, with dashes, dots and underscores between them, 64 characters at most" example:"instance" doc:"The name by which pools refer to the token."`
+	Scope   plan.Scope `yaml:"scope" required:"true" example:"org:acme" doc:"Whose jobs the runners take: instance, org:NAME, user:NAME or repo:OWNER/NAME."`
+	Token   *SecretRef `yaml:"token" doc:"The registration token. It is read at each use, so that a replaced file takes effect at once."`
+	Enabled bool       `yaml:"enabled" default:"true" doc:"false: nothing is registered with it, and its pools start nothing. Takes effect as soon as the file is written."`
+	Mint    bool       `yaml:"mint" default:"false" doc:"Instead of token: ask the server's API for the scope's registration token."`
 }
 
 // Pool is a set of runners that are made alike.
 type Pool struct {
-	Name              string        `yaml:"name" required:"true" pattern:"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$" rule:"lower-case letters and digits, with dashes between them, 32 characters at most" example:"linux" doc:"Name of the pool; runners and containers are named after it."`
-	RegistrationToken string        `yaml:"registration_token" required:"true" example:"instance" doc:"Name of one of the registration_tokens."`
-	Labels            []plan.Label  `yaml:"labels" required:"true" example:"[\"linux:host\"]" doc:"The runners' labels, as NAME:host, NAME:docker://IMAGE or NAME. A job is taken if all of its runs-on are among the names. A docker label needs container.docker_access."`
-	Image             string        `yaml:"image" required:"true" format:"image" example:"gitea/runner:latest" doc:"Image of the runner's container."`
-	Min               int           `yaml:"min" default:"0" min:"0" doc:"Runners kept in any case."`
-	Idle              int           `yaml:"idle" default:"0" min:"0" doc:"Ready runners kept beyond the busy ones."`
-	Max               int           `yaml:"max" default:"10" min:"1" doc:"Runners at most, whatever their state."`
-	IdleTimeout       time.Duration `yaml:"idle_timeout" default:"5m" min:"0s" doc:"How long a runner that is not needed stays idle before it is stopped."`
-	BootTimeout       time.Duration `yaml:"boot_timeout" default:"2m" min:"1s" doc:"How long a runner may take from its container's start until it is online."`
-	Ephemeral         bool          `yaml:"ephemeral" default:"true" doc:"Each runner takes one job and goes. Needs Gitea 1.24 or newer."`
-	ShutdownTimeout   time.Duration `yaml:"shutdown_timeout" default:"3h" min:"0s" doc:"How long a runner that was told to stop may go on with its job. It is given to the runner as runner.shutdown_timeout."`
-	RunnerConfig      RunnerConfig  `yaml:"runner_config" default:"{}" example:"{runner: {envs: {TZ: Europe/Berlin}}}" doc:"Settings for the runner's own configuration file, into which they are merged. Not checked, except that runner.file, runner.capacity, runner.labels and runner.shutdown_timeout belong to the daemon."`
-	Container         Container     `yaml:"container" doc:"How the runner's container is made."`
+	Name              string           `yaml:"name" required:"true" pattern:"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$" rule:"lower-case letters and digits, with dashes between them, 32 characters at most" example:"linux" doc:"Name of the pool; runners and containers are named after it."`
+	RegistrationToken string           `yaml:"registration_token" required:"true" example:"instance" doc:"Name of one of the registration_tokens."`
+	Registration      RegistrationMode `yaml:"registration" default:"daemon" enum:"daemon container" doc:"Who registers its runners: the daemon, so that no token enters the container; or the container itself, with a single-use token of the gateway, for images that insist on it."`
+	Labels            []plan.Label     `yaml:"labels" required:"true" example:"[\"linux:host\"]" doc:"The runners' labels, as NAME:host, NAME:docker://IMAGE or NAME. A job is taken if all of its runs-on are among the names. A docker label needs container.docker_access."`
+	Image             string           `yaml:"image" required:"true" format:"image" example:"gitea/runner:latest" doc:"Image of the runner's container."`
+	Min               int              `yaml:"min" default:"0" min:"0" doc:"Runners kept in any case."`
+	Idle              int              `yaml:"idle" default:"0" min:"0" doc:"Ready runners kept beyond the busy ones."`
+	Max               int              `yaml:"max" default:"10" min:"1" doc:"Runners at most, whatever their state."`
+	IdleTimeout       time.Duration    `yaml:"idle_timeout" default:"5m" min:"0s" doc:"How long a runner that is not needed stays idle before it is stopped."`
+	BootTimeout       time.Duration    `yaml:"boot_timeout" default:"2m" min:"1s" doc:"How long a runner may take from its container's start until it is online."`
+	Ephemeral         bool             `yaml:"ephemeral" default:"true" doc:"Each runner takes one job and goes. Needs Gitea 1.24 or newer."`
+	ShutdownTimeout   time.Duration    `yaml:"shutdown_timeout" default:"3h" min:"0s" doc:"How long a runner that was told to stop may go on with its job. It is given to the runner as runner.shutdown_timeout."`
+	RunnerConfig      RunnerConfig     `yaml:"runner_config" default:"{}" example:"{runner: {envs: {TZ: Europe/Berlin}}}" doc:"Settings for the runner's own configuration file, into which they are merged. Not checked, except that runner.file, runner.capacity, runner.labels and runner.shutdown_timeout belong to the daemon."`
+	Container         Container        `yaml:"container" doc:"How the runner's container is made."`
 }
 
 // RunnerConfig is the YAML document that is put into the container as the

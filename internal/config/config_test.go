@@ -23,9 +23,9 @@ func defaults() *Config {
 			URL: "https://git.example.com", InternalURL: "https://git.example.com",
 			APIToken: token, RequestTimeout: 10 * time.Second,
 		},
-		RegistrationTokens: []RegistrationToken{{Name: "instance", Scope: plan.Scope{Kind: plan.ScopeInstance}, Token: &token}},
+		RegistrationTokens: []RegistrationToken{{Name: "instance", Scope: plan.Scope{Kind: plan.ScopeInstance}, Token: &token, Enabled: true}},
 		Pools: []Pool{{
-			Name: "linux", RegistrationToken: "instance",
+			Name: "linux", RegistrationToken: "instance", Registration: RegisterByDaemon,
 			Labels: []plan.Label{{Name: "linux", Schema: "host"}}, Image: "gitea/runner:latest",
 			Max: 10, IdleTimeout: 5 * time.Minute, BootTimeout: 2 * time.Minute,
 			Ephemeral: true, ShutdownTimeout: 3 * time.Hour,
@@ -40,7 +40,7 @@ func defaults() *Config {
 			},
 		}},
 		Limits:       Limits{Registrations: 600, ParallelStarts: 4},
-		PollInterval: time.Second, StateDir: "/var/lib/scaler", ControlSocket: "/run/scaler/scaler.sock",
+		PollInterval: time.Second, PollActive: 250 * time.Millisecond, PollQuiet: 5 * time.Second, StateDir: "/var/lib/scaler", ControlSocket: "/run/scaler/scaler.sock",
 		Log:        Log{Level: slog.LevelInfo, Format: LogText},
 		OnShutdown: ShutdownLeave, ShutdownTimeout: 5 * time.Minute,
 		Drain: Drain{Settle: 10 * time.Second},
@@ -62,17 +62,22 @@ func TestEveryKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	token := SecretRef{secretEnv, "SCALER_TEST_TOKEN"}
+	here, err := filepath.Abs("testdata")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair := &ServerTLS{CertFile: filepath.Join(here, "tls.crt"), KeyFile: filepath.Join(here, "tls.key")}
 	equal(t, got, &Config{
 		Gitea: Gitea{
 			URL: "https://git.example.com/gitea", InternalURL: "http://gitea:3000", APIToken: token,
 			TLS: TLS{InsecureSkipVerify: true}, RequestTimeout: 20 * time.Second,
 		},
 		RegistrationTokens: []RegistrationToken{
-			{Name: "acme", Scope: plan.Scope{Kind: plan.ScopeOrg, Owner: "acme"}, Token: &SecretRef{secretCredential, "registration"}},
+			{Name: "acme", Scope: plan.Scope{Kind: plan.ScopeOrg, Owner: "acme"}, Token: &SecretRef{secretCredential, "registration"}, Enabled: true},
 			{Name: "minted", Scope: plan.Scope{Kind: plan.ScopeRepo, Owner: "acme", Repo: "tools"}, Mint: true},
 		},
 		Pools: []Pool{{
-			Name: "gpu-1", RegistrationToken: "minted",
+			Name: "gpu-1", RegistrationToken: "minted", Registration: RegisterByContainer,
 			Labels: []plan.Label{{Name: "gpu"}, {Name: "ubuntu", Schema: "docker", Args: "//ubuntu:24.04"}, {Name: "linux", Schema: "host"}},
 			Image:  "registry.example.com/runner:latest",
 			Min:    1, Idle: 2, Max: 3, BootTimeout: 90 * time.Second, ShutdownTimeout: time.Hour,
@@ -93,8 +98,17 @@ func TestEveryKey(t *testing.T) {
 				LogDriver: "local", LogOptions: map[string]string{"max-file": "3"}, Labels: map[string]string{"com.example.team": "ci"},
 			},
 		}},
+		Gateway: &Gateway{
+			Listen: "10.0.0.1:8088", PublicURL: "https://runners.example.com", TLS: pair,
+			AllowPlainHTTP: true, AllowGiteaTokens: true, PassThrough: PassAll, TrustedProxies: []string{"10.0.0.0/8", "fd00::1"}, PerToken: 10,
+		},
+		HTTP: &HTTP{
+			Listen: "[::1]:9180", TLS: pair, PasswordFile: filepath.Join(here, "passwords"), UserHeader: "X-Remote-User",
+			TrustedProxies: []string{"127.0.0.1"}, RunnerImage: "registry.example.com/runner:latest",
+		},
 		Limits:       Limits{Runners: 5, Registrations: 120, ParallelStarts: 2},
-		PollInterval: 500 * time.Millisecond, StateDir: "/srv/scaler", ControlSocket: "/tmp/scaler.sock",
+		Webhook:      &Webhook{Listen: "127.0.0.1:8089", Path: "/hooks/gitea", PublicURL: "http://build-1:8089", Secret: token, Create: true},
+		PollInterval: 500 * time.Millisecond, PollActive: 100 * time.Millisecond, PollQuiet: 10 * time.Second, StateDir: "/srv/scaler", ControlSocket: "/tmp/scaler.sock",
 		Log:        Log{Level: slog.LevelWarn, Format: LogJSON},
 		OnShutdown: ShutdownDrain, ShutdownTimeout: time.Minute,
 		Docker: Docker{Host: "tcp://docker:2375"}, Drain: Drain{Settle: 3 * time.Second},
@@ -154,6 +168,13 @@ func TestExamples(t *testing.T) {
 			want.Pools[0].Labels = c.Pools[0].Labels
 			want.Pools[0].Container.DockerAccess = DockerSocket
 			want.Limits.Runners = 20
+			if c.Gateway != nil { // as there is none by default, all of it is commented
+				want.Gateway = &Gateway{Listen: ":8088", PublicURL: "https://runners.example.com", TLS: c.Gateway.TLS,
+					PassThrough: PassRunners, TrustedProxies: []string{}, PerToken: 60}
+				want.HTTP = &HTTP{Listen: "127.0.0.1:9180", TLS: c.HTTP.TLS, PasswordFile: c.HTTP.PasswordFile,
+					TrustedProxies: []string{}, RunnerImage: "gitea/runner:latest"}
+				want.Webhook = &Webhook{Listen: ":8089", Path: "/webhook", PublicURL: "http://build-1.internal:8089", Secret: c.Webhook.Secret}
+			}
 			equal(t, c, want)
 		})
 	}

@@ -42,8 +42,15 @@ func example(t *testing.T, name string) string {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	for _, secret := range []string{"api-token", "registration-token", "registry-password"} {
+	for _, secret := range []string{"api-token", "registration-token", "registry-password", "webhook-secret"} {
 		writeSecret(t, filepath.Join(dir, secret), "t0ken\n", 0o600)
+	}
+	for _, name := range []string{"tls.crt", "tls.key"} {
+		pem, err := os.ReadFile(filepath.Join("testdata", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		writeSecret(t, filepath.Join(dir, name), string(pem), 0o600)
 	}
 	return strings.ReplaceAll(string(data), "/etc/scaler/", dir+"/")
 }

@@ -93,6 +93,10 @@ func (k key) kind() string {
 		return "path"
 	case k.format == "url":
 		return "URL"
+	case k.format == "listen":
+		return "address"
+	case k.format == "network" && t.Kind() == reflect.String:
+		return "network"
 	case k.format == "image" && t.Kind() == reflect.String:
 		return "image"
 	}
@@ -129,7 +133,7 @@ func (k key) expected() string {
 	kind := k.kind()
 	article := "a "
 	switch {
-	case kind == "image":
+	case kind == "image", kind == "address":
 		article = "an "
 	case len(k.enum) > 0:
 		return "one of " + kind

@@ -1,7 +1,9 @@
 package config
 
 import (
+	"fmt"
 	"maps"
+	"strings"
 
 	"gopkg.in/yaml.v3"
 )
@@ -11,6 +13,11 @@ import (
 func renderRunnerConfig(d *decoder, p Pool, path string) RunnerConfig {
 	user := d.documents[path]
 	runner, log := section(d, user, path, "runner"), section(d, user, path, "log")
+	if options, ok := section(d, user, path, "container")["options"]; ok && options != nil {
+		if _, isText := options.(string); !isText {
+			d.report(join(join(path, "container"), "options"), "expected text, as on the command line of docker create")
+		}
+	}
 	for _, own := range []struct{ name, why string }{
 		{"file", "the daemon puts the runner's identity into .runner in container.data_dir: remove it"},
 		{"capacity", "each runner takes one job at a time; the number of runners is set by the pool's max: remove it"},
@@ -38,6 +45,26 @@ func renderRunnerConfig(d *decoder, p Pool, path string) RunnerConfig {
 		return nil
 	}
 	return out
+}
+
+// WithJobOptions returns the document with options of the docker command line
+// put before those that the user gives the job containers, in
+// container.options.
+func (c RunnerConfig) WithJobOptions(options string) ([]byte, error) {
+	var doc map[string]any
+	if err := yaml.Unmarshal(c, &doc); err != nil {
+		return nil, fmt.Errorf("read runner_config: %w", err)
+	}
+	container, _ := doc["container"].(map[string]any)
+	if user, ok := container["options"].(string); ok {
+		options = strings.TrimSpace(options + " " + user)
+	}
+	doc["container"] = overlay(container, map[string]any{"options": options})
+	out, err := yaml.Marshal(doc)
+	if err != nil {
+		return nil, fmt.Errorf("write runner_config: %w", err)
+	}
+	return out, nil
 }
 
 // section returns a mapping within the user's settings; one that is missing

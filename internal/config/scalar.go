@@ -28,6 +28,8 @@ import (
 //
 //	absolute  an absolute path, which is cleaned
 //	file      a path, relative ones starting at the file's directory
+//	listen    HOST:PORT to listen on
+//	network   an IP network or address
 //	image     an image name, completed with :latest
 //	size      bytes, as a number or with a unit (powers of 1024)
 //	url       an http or https base URL, without the slash at its end
@@ -144,6 +146,11 @@ func (d *decoder) stringParser(k key) func(*yaml.Node) (any, error) {
 			return parseImage(s)
 		case "url":
 			return parseURL(s)
+		case "listen":
+			return s, checkListen(s)
+		case "network":
+			_, err := parseNetwork(s)
+			return s, err
 		}
 		return s, nil
 	})

@@ -23,6 +23,7 @@ func validate(d *decoder, c *Config) {
 	}
 	validateTokens(d, c.RegistrationTokens)
 	validatePools(d, c)
+	validateListeners(d, c)
 	validateDaemon(d, c)
 }
 

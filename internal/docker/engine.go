@@ -4,7 +4,10 @@
 // version, so that Engine 20.10 and newer ones serve alike. The invariant that
 // it protects: no container, volume or image is ever changed, read or removed
 // that does not carry this daemon's own instance id in its label
-// io.scaler.instance. Names are never proof of ownership.
+// io.scaler.instance. Names are never proof of ownership. The one exception is
+// what the jobs of a runner that has ended left behind, see Sweep: containers
+// with our instance id in a label of their own, and what has no labels but a
+// name that the runner made from the name of such a container and its hash.
 //
 // Every call to the engine has a deadline. An engine that cannot be reached,
 // or that does not answer in time, gives an error that wraps ErrUnreachable
@@ -35,6 +38,14 @@ const (
 	LabelInstance = "io.scaler.instance"
 	LabelPool     = "io.scaler.pool"
 	LabelRunner   = "io.scaler.runner"
+)
+
+// The labels of job containers: those that our runners make for their jobs, see
+// JobOptions. They are not LabelInstance and LabelRunner, so that a job
+// container is never taken for a runner.
+const (
+	LabelJobInstance = "io.scaler.job.instance"
+	LabelJobRunner   = "io.scaler.job.runner"
 )
 
 const (

@@ -26,6 +26,9 @@ func TestRealEngine(t *testing.T) {
 		"anonymous volumes":    testVolumes,
 		"foreign containers":   testForeign,
 		"files and users":      testFiles,
+		"one file":             testWriteFile,
+		"addresses":            testAddresses,
+		"own environment":      testOwnEnvironment,
 		"named user":           testNamedUser,
 		"read file":            testReadFile,
 		"logs":                 testLogs,
@@ -50,7 +53,7 @@ func TestRealEngine(t *testing.T) {
 
 func testLifecycle(t *testing.T, r *rig) {
 	e := r.pool(t, "plain", "exit", "7")
-	id, err := e.Create(t.Context(), "p", r.instance+"-life")
+	id, err := e.Create(t.Context(), "p", r.instance+"-life", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,15 +84,15 @@ func testLifecycle(t *testing.T, r *rig) {
 
 func testCreateTwice(t *testing.T, r *rig) {
 	e := r.pool(t, "plain")
-	first, err := e.Create(t.Context(), "p", r.instance+"-twice")
+	first, err := e.Create(t.Context(), "p", r.instance+"-twice", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	second, err := e.Create(t.Context(), "p", r.instance+"-twice")
+	second, err := e.Create(t.Context(), "p", r.instance+"-twice", nil)
 	if err != nil || second != first {
 		t.Errorf("second Create = %q, %v; want %q", second, err, first)
 	}
-	if _, err := e.Create(t.Context(), "q", "x"); err == nil || !strings.Contains(err.Error(), `unknown pool "q"`) {
+	if _, err := e.Create(t.Context(), "q", "x", nil); err == nil || !strings.Contains(err.Error(), `unknown pool "q"`) {
 		t.Errorf("Create in an unknown pool: %v", err)
 	}
 }
@@ -198,7 +201,7 @@ func testForeign(t *testing.T, r *rig) {
 // touch calls everything that could change or read the container.
 func touch(t *testing.T, e *Engine, id, name string) map[string]error {
 	ctx := t.Context()
-	_, createErr := e.Create(ctx, "p", name)
+	_, createErr := e.Create(ctx, "p", name, nil)
 	_, inspectErr := e.Inspect(ctx, id)
 	_, readErr := e.ReadFile(ctx, id, "/probe")
 	_, logsErr := e.Logs(ctx, id, 10)
@@ -237,7 +240,7 @@ func testCancelled(t *testing.T, r *rig) {
 // container that is gone.
 func testMissingNetwork(t *testing.T, r *rig) {
 	e := r.engine(t, map[string]Options{"p": {Image: r.image("plain"), Network: r.instance + "-none"}})
-	id, err := e.Create(t.Context(), "p", r.instance+"-network")
+	id, err := e.Create(t.Context(), "p", r.instance+"-network", nil)
 	if err == nil {
 		err = e.Start(t.Context(), id, nil)
 	}
@@ -258,7 +261,7 @@ func BenchmarkColdStart(b *testing.B) {
 	var create, begin time.Duration
 	for i := 0; b.Loop(); i++ {
 		t0 := time.Now()
-		id, err := e.Create(b.Context(), "p", r.instance+"-"+strconv.Itoa(i))
+		id, err := e.Create(b.Context(), "p", r.instance+"-"+strconv.Itoa(i), nil)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -159,7 +159,7 @@ func TestNameBeingRemoved(t *testing.T) {
 		},
 	})
 	e := fakeClient(t, Config{Host: "unix://" + socket, Pools: map[string]Options{"p": {Image: "x"}}})
-	_, err := e.Create(t.Context(), "p", "r")
+	_, err := e.Create(t.Context(), "p", "r", nil)
 	if err == nil || !strings.Contains(err.Error(), "the name is in use") || errors.Is(err, plan.ErrImage) {
 		t.Errorf("Create() = %v, want the conflict", err)
 	}

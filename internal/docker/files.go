@@ -53,6 +53,16 @@ func (e *Engine) putFiles(ctx context.Context, c container.InspectResponse, file
 	})
 }
 
+// WriteFile puts one file into the container, running or not. The error wraps
+// plan.ErrNotFound if there is no such container.
+func (e *Engine) WriteFile(ctx context.Context, id string, file plan.File) error {
+	found, err := e.inspect(ctx, id)
+	if err != nil {
+		return fmt.Errorf("write %s: %w", file.Path, err)
+	}
+	return e.putFiles(ctx, found, []plan.File{file})
+}
+
 // missingDirs returns the direct parents of the files that the container does
 // not have.
 func (e *Engine) missingDirs(ctx context.Context, id string, files []plan.File) ([]string, error) {

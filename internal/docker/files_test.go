@@ -55,7 +55,7 @@ func alphanumeric(r rune) rune {
 
 func testNamedUser(t *testing.T, r *rig) {
 	e := r.engine(t, map[string]Options{"p": {Image: r.image("named"), User: "nobody"}})
-	id, err := e.Create(t.Context(), "p", r.instance+"-nobody")
+	id, err := e.Create(t.Context(), "p", r.instance+"-nobody", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,7 +23,7 @@ func testMissingImage(t *testing.T, r *rig) {
 		"always":  "the engine cannot reach the registry",
 	} {
 		t.Run(pool, func(t *testing.T) {
-			_, err := e.Create(t.Context(), pool, r.instance+"-image-"+pool)
+			_, err := e.Create(t.Context(), pool, r.instance+"-image-"+pool, nil)
 			if !errors.Is(err, plan.ErrImage) || !strings.Contains(err.Error(), want) {
 				t.Errorf("Create() = %v, want ErrImage and %q", err, want)
 			}
@@ -43,13 +43,13 @@ func testImageVanishes(t *testing.T, r *rig) {
 	if _, err := e.client.ImageRemove(t.Context(), ref, image.RemoveOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := e.Create(t.Context(), "p", r.instance+"-vanish"); !errors.Is(err, plan.ErrImage) {
+	if _, err := e.Create(t.Context(), "p", r.instance+"-vanish", nil); !errors.Is(err, plan.ErrImage) {
 		t.Errorf("Create() without the image = %v, want ErrImage", err)
 	}
 	if err := r.base.client.ImageTag(t.Context(), r.image("bare"), ref); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := e.Create(t.Context(), "p", r.instance+"-vanish"); err != nil {
+	if _, err := e.Create(t.Context(), "p", r.instance+"-vanish", nil); err != nil {
 		t.Errorf("Create() after the image is back: %v", err)
 	}
 }

@@ -274,3 +274,16 @@ func orImage(list []string) []string {
 	}
 	return slices.Clone(list)
 }
+
+// with returns the options with more environment variables.
+func (o Options) with(env map[string]string) Options {
+	if len(env) > 0 {
+		merged := maps.Clone(o.Env)
+		if merged == nil {
+			merged = make(map[string]string, len(env))
+		}
+		maps.Copy(merged, env)
+		o.Env = merged
+	}
+	return o
+}

@@ -77,7 +77,7 @@ func testEnvironment(t *testing.T, r *rig) {
 // grant all privileges.
 func testDind(t *testing.T, r *rig) {
 	e := r.engine(t, map[string]Options{"p": {Image: r.image("plain"), Access: AccessDind}})
-	id, err := e.Create(t.Context(), "p", r.instance+"-dind")
+	id, err := e.Create(t.Context(), "p", r.instance+"-dind", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

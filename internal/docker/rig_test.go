@@ -136,7 +136,7 @@ func (r *rig) cleanup(t testing.TB) {
 // start creates and starts a runner, and fails the test otherwise.
 func start(t testing.TB, e *Engine, runner string, files ...plan.File) string {
 	t.Helper()
-	id, err := e.Create(t.Context(), "p", runner)
+	id, err := e.Create(t.Context(), "p", runner, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,6 +20,10 @@ import (
 // SIGTERM; ctx ends when it is killed. The result is the exit code.
 type Process func(ctx context.Context, term <-chan struct{}, files map[string][]byte) (exitCode int)
 
+// EnvPrefix begins the names under which a process finds the environment that
+// its container was created with, beside its files.
+const EnvPrefix = "/env/"
+
 // Engine is an in-memory engine. Its methods may be called concurrently.
 type Engine struct {
 	// CreateTime and StartTime are how long these calls take.
@@ -34,6 +38,8 @@ type Engine struct {
 	hooks      map[string]func()
 	calls      map[string]int
 	peak       int
+	jobs       map[string][]string // containers of jobs, by runner
+	volumes    map[string]bool     // of jobs
 	running    sync.WaitGroup
 }
 
@@ -49,7 +55,7 @@ type container struct {
 // New returns an engine without containers. The process runs in each that is
 // started.
 func New(p Process) *Engine {
-	return &Engine{process: p, containers: map[string]*container{}, watchers: map[int]func(string){}, faults: map[string]error{}, hooks: map[string]func(){}, calls: map[string]int{}}
+	return &Engine{process: p, containers: map[string]*container{}, watchers: map[int]func(string){}, faults: map[string]error{}, hooks: map[string]func(){}, calls: map[string]int{}, jobs: map[string][]string{}, volumes: map[string]bool{}}
 }
 
 // SetProcess changes what runs in the containers that are started from now on.
@@ -154,7 +160,7 @@ func (e *Engine) find(id string) (*container, error) {
 }
 
 // Create implements pool.Engine.
-func (e *Engine) Create(ctx context.Context, pool, runner string) (string, error) {
+func (e *Engine) Create(ctx context.Context, pool, runner string, env map[string]string) (string, error) {
 	if err := sleep(ctx, e.CreateTime); err != nil {
 		return "", err
 	}
@@ -165,6 +171,9 @@ func (e *Engine) Create(ctx context.Context, pool, runner string) (string, error
 	}
 	e.next++
 	c := &container{id: fmt.Sprintf("c%d", e.next), runner: runner, pool: pool, state: plan.ContainerCreated, files: map[string][]byte{}}
+	for name, value := range env {
+		c.files[EnvPrefix+name] = []byte(value)
+	}
 	e.containers[c.id] = c
 	e.peak = max(e.peak, len(e.containers))
 	return c.id, nil
@@ -189,9 +198,9 @@ func (e *Engine) Start(ctx context.Context, id string, files []plan.File) error 
 	}
 	ctx, kill := context.WithCancel(context.Background())
 	c.state, c.kill, c.term = plan.ContainerRunning, kill, make(chan struct{})
-	process := e.process
+	process, given := e.process, c.files
 	e.running.Go(func() {
-		code := process(ctx, c.term, c.files)
+		code := process(ctx, c.term, given)
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		if ctx.Err() != nil {
@@ -314,6 +323,23 @@ func (e *Engine) ReadFile(_ context.Context, id, name string) ([]byte, error) {
 		return nil, fmt.Errorf("read %s: %w", name, plan.ErrNotFound)
 	}
 	return data, nil
+}
+
+// WriteFile implements pool.Inspector.
+func (e *Engine) WriteFile(_ context.Context, id string, f plan.File) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err := e.begin("WriteFile"); err != nil {
+		return err
+	}
+	c, err := e.find(id)
+	if err != nil {
+		return err
+	}
+	files := maps.Clone(c.files) // the process reads the one that it was given
+	files[path.Clean(f.Path)] = f.Data
+	c.files = files
+	return nil
 }
 
 // Watch implements pool.Inspector.

@@ -19,6 +19,7 @@ const (
 	opDrain   = "drain"
 	opStop    = "stop"
 	opKill    = "kill"
+	opConceal = "conceal"
 	opRemove  = "remove"
 )
 
@@ -42,6 +43,7 @@ func (m *Manager) apply(ctx context.Context, p plan.Plan) {
 		}
 		if a.Kind == plan.ActionNudge {
 			m.nudged[a.Pool] = time.Now()
+			m.nudges[a.Pool]++
 		} else {
 			r.rec.Note = a.Reason
 		}
@@ -64,6 +66,8 @@ func (m *Manager) resume(ctx context.Context) {
 			m.begin(ctx, r, opNudge)
 		case r.rec.Phase == plan.PhaseStopping && !r.rec.Signalled && r.job == nil:
 			m.begin(ctx, r, opStop)
+		case r.rec.Online && r.rec.Ephemeral && !r.rec.Concealed && (r.rec.Phase == plan.PhaseIdle || r.rec.Phase == plan.PhaseBusy):
+			m.begin(ctx, r, opConceal)
 		}
 	}
 }
@@ -123,6 +127,8 @@ func (m *Manager) do(ctx context.Context, op string, s step) result {
 		return m.stop(ctx, s)
 	case opKill:
 		return result{rec: s.rec, err: m.ports.Engine.Signal(ctx, s.rec.ContainerID, "SIGKILL")}
+	case opConceal:
+		return m.conceal(ctx, s)
 	default:
 		return m.remove(ctx, s)
 	}
@@ -145,6 +151,7 @@ func (m *Manager) settle(res result) {
 	}
 	if res.gone {
 		delete(m.runners, res.rec.Name)
+		m.remember(res.rec, res.sweepErr)
 		if m.cfg.OnRemoved != nil {
 			m.cfg.OnRemoved(res.rec.Status())
 		}

@@ -30,6 +30,7 @@ func (m *Manager) assess(seen *observation) {
 		if r.rec.Phase != before.Phase || r.rec.Used != before.Used || r.rec.Online != before.Online || r.rec.Job != before.Job {
 			m.save(r)
 			if r.rec.Phase != before.Phase {
+				m.pace.happens(seen.at)
 				m.announce(r)
 			}
 		}
@@ -204,12 +205,36 @@ func (m *Manager) recover(ctx context.Context, c plan.Container, now time.Time) 
 	case err != nil:
 		return state.Record{}, fmt.Errorf("read .runner of container %s: %w", c.ID, err)
 	}
+	if len(data) == 0 {
+		return m.recoverByName(ctx, rec)
+	}
 	id, err := register.ParseDotRunner(data)
 	if err != nil || id.Name != c.Runner {
 		return state.Record{}, fmt.Errorf("container %s has a .runner file that is not its own; it is left alone: %w", c.ID, err)
 	}
 	rec.Identity, rec.Ephemeral = &id, id.Ephemeral
 	return rec, nil
+}
+
+// recoverByName finds a runner whose .runner file has been emptied at the
+// server, by the name that was given to it alone. Its token is lost with the
+// state; deleting it needs none.
+func (m *Manager) recoverByName(ctx context.Context, rec state.Record) (state.Record, error) {
+	list, err := m.ports.Forge.Runners(ctx, rec.Scope)
+	if err != nil {
+		return state.Record{}, fmt.Errorf("find runner %s at the server: %w", rec.Name, err)
+	}
+	rec.Concealed = true
+	for _, s := range list.Runners {
+		if s.Name == rec.Name {
+			rec.Identity = &plan.Identity{ID: s.ID, Name: s.Name, Ephemeral: s.Ephemeral}
+			return rec, nil
+		}
+	}
+	if !list.Complete {
+		return state.Record{}, fmt.Errorf("find runner %s at the server: the list changed while it was read", rec.Name)
+	}
+	return rec, nil // its job is over, or it was deleted: it ends, or is ended
 }
 
 func (m *Manager) scopeOf(pool string) plan.Scope {

@@ -49,6 +49,7 @@ func (m *Manager) audit(ctx context.Context, seen *observation) {
 	if due {
 		m.auditedAt = seen.at
 	}
+	m.lookForLeftovers(ctx, seen)
 }
 
 // findDeleted marks the runners that the server has no more, after asking for
@@ -131,7 +132,7 @@ func (m *Manager) Reap(ctx context.Context, dryRun bool) ([]plan.Finding, error)
 	var findings []plan.Finding
 	var failed error
 	err := m.ask(ctx, func() {
-		m.auditedAt = time.Time{}
+		m.auditedAt, m.lookedAt = time.Time{}, time.Time{}
 		seen := m.observe(ctx)
 		failed = seen.failure()
 		if failed != nil {
@@ -141,6 +142,7 @@ func (m *Manager) Reap(ctx context.Context, dryRun bool) ([]plan.Finding, error)
 		findings = m.findings(seen)
 		if !dryRun {
 			m.reapDue(ctx, seen)
+			m.sweepDue(ctx)
 			m.Trigger()
 		}
 	})
@@ -177,6 +179,7 @@ func (m *Manager) findings(seen *observation) []plan.Finding {
 			out = append(out, plan.Finding{Kind: "container", Name: name, Due: seen.at, Reason: "without record, " + string(c.State) + "; it is adopted by its .runner file"})
 		}
 	}
+	out = append(out, m.leftoverFindings(seen.at)...)
 	slices.SortFunc(out, func(a, b plan.Finding) int { return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name)) })
 	return out
 }

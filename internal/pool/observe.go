@@ -214,6 +214,7 @@ func (m *Manager) sawFirst(job int64, now time.Time) time.Time {
 	if !known {
 		first = now
 		m.firstSeen[job] = first
+		m.pace.found(job, now)
 	}
 	return first
 }

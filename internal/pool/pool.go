@@ -10,7 +10,7 @@ package pool
 import (
 	"context"
 	"log/slog"
-	"math/rand/v2"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -32,13 +32,25 @@ const (
 
 // Options are the settings of one pool that the planner does not need.
 type Options struct {
-	Token        string // name of the registration token
-	Labels       []plan.Label
-	Ephemeral    bool
-	DataDir      string // working directory of the runner in its container
-	RunnerConfig []byte // content of its configuration file
+	Token     string // name of the registration token
+	Labels    []plan.Label
+	Ephemeral bool
+	DataDir   string // working directory of the runner in its container
+	// RunnerConfig returns the content of a runner's configuration file.
+	RunnerConfig func(runner string) ([]byte, error)
+	// SelfRegister, if not nil, has the container register itself.
+	SelfRegister *SelfRegister
 	// StartTimeout bounds one start, the pull of the image included.
 	StartTimeout time.Duration
+}
+
+// SelfRegister is how a container registers itself at the gateway.
+type SelfRegister struct {
+	// Env returns what its image wants to be told, by the names of the
+	// official image.
+	Env func(runner string, token plan.Secret) map[string]string
+	// TokenLifetime is how long a token is good for.
+	TokenLifetime time.Duration
 }
 
 // Config is what the daemon is told to do.
@@ -47,7 +59,7 @@ type Config struct {
 	Instance       string // id under which all that is ours is labelled and named
 	Spec           plan.Spec
 	Pools          map[string]Options
-	PollInterval   time.Duration
+	Pace           Pace
 	ParallelStarts int
 	// DrainOnShutdown stops the idle runners at shutdown and waits for the
 	// busy ones, up to ShutdownTimeout; otherwise all are left running.
@@ -74,6 +86,10 @@ type Manager struct {
 	nudged     map[string]time.Time // by pool
 	corpses    map[corpse]time.Time // when each was first seen
 	auditedAt  time.Time
+	leftovers  map[string]leftover // of jobs, by the runner that is gone
+	lookedAt   time.Time           // for leftovers
+	pace       *pace
+	nudges     map[string]uint64 // by pool, since the start
 	cycle      uint64
 	started    time.Time
 
@@ -81,7 +97,12 @@ type Manager struct {
 	ends     chan struct{} // likewise for removals
 	results  chan result
 	trigger  chan struct{}
-	requests chan func()   // to be called by the loop
+	requests chan func() // to be called by the loop
+	// announced are jobs that events have named, for the loop to take.
+	announced struct {
+		mu   sync.Mutex
+		jobs []int64
+	}
 	stopping chan struct{} // closed when nothing new may begin
 	status   atomic.Pointer[plan.Status]
 	records  atomic.Pointer[map[string]state.Record]
@@ -119,7 +140,8 @@ type result struct {
 	alive   bool // its container runs after all
 	// cannotDisable is set if the server has no way to disable a runner.
 	cannotDisable bool
-	deleted       bool // the server does not know the runner any more
+	deleted       bool  // the server does not know the runner any more
+	sweepErr      error // what its jobs left is not cleared away
 	took          time.Duration
 }
 
@@ -130,7 +152,9 @@ func New(cfg Config, ports Ports, log *slog.Logger) *Manager {
 		runners: make(map[string]*runner), breakers: make(map[string]*breaker),
 		conditions: newConditions(log), canNudge: true,
 		firstSeen: make(map[int64]time.Time), nudged: make(map[string]time.Time), corpses: make(map[corpse]time.Time),
+		leftovers: make(map[string]leftover), nudges: make(map[string]uint64),
 		starts: make(chan struct{}, max(cfg.ParallelStarts, 1)), ends: make(chan struct{}, max(cfg.ParallelStarts, 1)),
+		pace:    newPace(cfg.Pace),
 		results: make(chan result), trigger: make(chan struct{}, 1), requests: make(chan func()), stopping: make(chan struct{}),
 		ready: func() {},
 	}
@@ -178,7 +202,7 @@ func (m *Manager) turn(ctx context.Context) {
 	m.runCycle(ctx)
 	m.ready()
 	last := time.Now()
-	timer := time.NewTimer(m.pause())
+	timer := time.NewTimer(m.pace.jittered(last))
 	defer timer.Stop()
 	for {
 		select {
@@ -190,23 +214,35 @@ func (m *Manager) turn(ctx context.Context) {
 		case f := <-m.requests:
 			f()
 		case <-m.trigger:
+			m.hear(time.Now())
 			timer.Reset(max(cycleGap-time.Since(last), 0))
 		case <-timer.C:
 			m.runCycle(ctx)
 			last = time.Now()
-			timer.Reset(m.pause())
+			timer.Reset(m.pace.jittered(last))
 		}
 	}
 }
 
-// pause is the poll interval, less up to a tenth, so that many daemons of one
-// server do not ask in step.
-func (m *Manager) pause() time.Duration {
-	tenth := int64(m.cfg.PollInterval / 10)
-	if tenth <= 0 {
-		return m.cfg.PollInterval
+// Announce tells that an event of the server has named a job, 0 for none, and
+// asks for a cycle now. Any number of calls before it begins make one.
+func (m *Manager) Announce(job int64) {
+	m.announced.mu.Lock()
+	m.announced.jobs = append(m.announced.jobs, job)
+	m.announced.mu.Unlock()
+	m.Trigger()
+}
+
+// hear takes note of what a trigger means for the pace.
+func (m *Manager) hear(now time.Time) {
+	m.announced.mu.Lock()
+	jobs := m.announced.jobs
+	m.announced.jobs = nil
+	m.announced.mu.Unlock()
+	m.pace.happens(now)
+	for _, job := range jobs {
+		m.pace.announced(job, now)
 	}
-	return m.cfg.PollInterval - time.Duration(rand.Int64N(tenth))
 }
 
 // runCycle is observe, plan, apply.
@@ -220,6 +256,7 @@ func (m *Manager) runCycle(ctx context.Context) {
 	m.assess(seen)
 	m.audit(ctx, seen)
 	m.reapDue(ctx, seen)
+	m.sweepDue(ctx)
 	spec, snap := m.spec(seen), m.snapshot(seen)
 	p := plan.Compute(spec, snap)
 	m.apply(ctx, p)
@@ -257,6 +294,8 @@ func (m *Manager) shutdown(ctx context.Context) {
 		select {
 		case r := <-m.results:
 			m.settle(r)
+		case f := <-m.requests:
+			f()
 		case <-deadline.C:
 			m.log.Warn("leaving steps unfinished, the next start takes them up", "count", m.busyWithSteps())
 			return
@@ -281,6 +320,9 @@ func (m *Manager) drain(ctx context.Context) {
 			return
 		case r := <-m.results:
 			m.settle(r)
+			continue
+		case f := <-m.requests:
+			f()
 			continue
 		case <-m.trigger:
 		case <-tick.C:

@@ -342,7 +342,7 @@ func TestNamesCarryTheInstance(t *testing.T) {
 
 func TestPreviewChangesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, giteatest.Options{}, func(c *Config) { c.PollInterval = time.Hour })
+		r := newRig(t, giteatest.Options{}, func(c *Config) { c.Pace.Usual = time.Hour })
 		r.run()
 		r.after(time.Second)
 		r.queue(2, time.Second)

@@ -2,6 +2,7 @@ package pool
 
 import (
 	"context"
+	"time"
 
 	"scaler.io/scaler/internal/plan"
 	"scaler.io/scaler/internal/state"
@@ -12,8 +13,8 @@ import (
 // success.
 type engine interface {
 	// Create makes the image of the pool available, then a container for the
-	// runner, which is not started.
-	Create(ctx context.Context, pool, runner string) (containerID string, err error)
+	// runner, which is not started. The environment is added to the pool's.
+	Create(ctx context.Context, pool, runner string, env map[string]string) (containerID string, err error)
 	// Start puts the files into a created container and starts it.
 	Start(ctx context.Context, containerID string, files []plan.File) error
 	// Signal sends a signal and does not wait for its effect.
@@ -30,9 +31,21 @@ type inspector interface {
 	Inspect(ctx context.Context, containerID string) (plan.Container, error)
 	Logs(ctx context.Context, containerID string, lines int) ([]string, error)
 	ReadFile(ctx context.Context, containerID, path string) ([]byte, error)
+	WriteFile(ctx context.Context, containerID string, file plan.File) error
 	// Watch calls notify at each event of a container of ours, and once after
 	// each (re)connection. It returns when ctx ends.
 	Watch(ctx context.Context, notify func(runner string)) error
+}
+
+// sweeper clears away what the jobs of our runners left on the engine.
+type sweeper interface {
+	// JobContainers names the containers that our runners have made for their
+	// jobs, by runner.
+	JobContainers(ctx context.Context) (map[string][]string, error)
+	// Sweep removes what the jobs of a runner that has ended left: their
+	// containers, and the networks and volumes of those and of the named
+	// ones. It says what it removed, also beside an error.
+	Sweep(ctx context.Context, runner string, jobs []string) (removed []string, err error)
 }
 
 // forge is the server as far as the whole fleet is concerned.
@@ -62,6 +75,16 @@ type runnerVoice interface {
 	Withdraw(ctx context.Context, id plan.Identity, version string) error
 }
 
+// issuer gives out registration tokens of the gateway, for containers that
+// register themselves.
+type issuer interface {
+	// Issue returns a token for one registration of the runner. It replaces an
+	// earlier one.
+	Issue(ctx context.Context, runner, pool string, scope plan.Scope, labels []string, until time.Time) (plan.Secret, error)
+	// Retire ends the runner's token, if there is one.
+	Retire(ctx context.Context, runner string) error
+}
+
 // store keeps records durably.
 type store interface {
 	Put(state.Record) error
@@ -73,8 +96,10 @@ type store interface {
 type Ports struct {
 	Engine    engine
 	Inspector inspector
+	Sweeper   sweeper
 	Forge     forge
 	Registrar registrar
 	Voice     runnerVoice
+	Issuer    issuer // needed for pools with SelfRegister only
 	Store     store
 }

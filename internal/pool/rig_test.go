@@ -85,9 +85,10 @@ func newRig(t *testing.T, serverOpts giteatest.Options, change ...func(*Config))
 			IdleTimeout: 5 * time.Minute, BootTimeout: 2 * time.Minute, ShutdownTimeout: time.Hour,
 		}}},
 		Pools: map[string]Options{"linux": {
-			Token: "instance", Labels: []plan.Label{{Name: "linux", Schema: "host"}}, Ephemeral: true, DataDir: "/data", RunnerConfig: []byte("runner: {}\n"),
+			Token: "instance", Labels: []plan.Label{{Name: "linux", Schema: "host"}}, Ephemeral: true, DataDir: "/data",
+			RunnerConfig: func(runner string) ([]byte, error) { return []byte("runner: {} # of " + runner + "\n"), nil },
 		}},
-		PollInterval: time.Second, ParallelStarts: 4, ShutdownTimeout: 10 * time.Minute,
+		Pace: Pace{Usual: time.Second}, ParallelStarts: 4, ShutdownTimeout: 10 * time.Minute,
 	}
 	for _, c := range change {
 		c(&r.config)
@@ -167,7 +168,7 @@ func (r *rig) run(change ...func(*Ports)) {
 		return plan.Secret(value), nil
 	}}}, 600)
 	r.config.Instance = store.Instance()
-	ports := Ports{Engine: r.engine, Inspector: r.engine, Forge: client, Registrar: registrar, Voice: client, Store: store}
+	ports := Ports{Engine: r.engine, Inspector: r.engine, Sweeper: r.engine, Forge: client, Registrar: registrar, Voice: client, Store: store}
 	for _, c := range change {
 		c(&ports)
 	}

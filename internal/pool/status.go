@@ -21,7 +21,13 @@ func (m *Manager) publish(spec plan.Spec, seen *observation, p plan.Plan) {
 	s := plan.NewStatus(spec, p)
 	s.Version, s.Instance, s.StartedAt = m.cfg.Version, m.cfg.Instance, m.started
 	s.Cycle, s.CycleAt, s.Shutdown = m.cycle, seen.at, m.draining
+	s.PollEvery, s.EventsArrive = m.pace.interval(seen.at), m.pace.arrive(seen.at)
 	s.Problems = m.conditions.list()
+	for i := range s.Pools {
+		p := &s.Pools[i]
+		b := m.breakers[p.Name]
+		p.BreakerOpen, p.Failures, p.Nudges = b.probing || seen.at.Before(b.until), b.failures, m.nudges[p.Name]
+	}
 	s.QueueSize = len(p.Decisions)
 	for _, v := range seen.scopes {
 		s.QueueSize = max(s.QueueSize, v.total)

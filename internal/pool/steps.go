@@ -105,7 +105,12 @@ func (m *Manager) remake(ctx context.Context, rec state.Record, note string) (st
 			return rec, err
 		}
 	}
-	rec.ContainerID, err = m.ports.Engine.Create(ctx, rec.Pool, rec.Name)
+	// Before the new one can have jobs of its own. What cannot be cleared now
+	// goes with the runner.
+	if err := m.clearJobs(ctx, rec); err != nil {
+		m.log.Warn("leftovers of a job not removed", "pool", rec.Pool, "runner", rec.Name, "err", err)
+	}
+	rec.ContainerID, err = m.ports.Engine.Create(ctx, rec.Pool, rec.Name, nil)
 	if err != nil {
 		return rec, err
 	}
@@ -144,11 +149,14 @@ func (m *Manager) nudge(ctx context.Context, s step) result {
 // first: an image that cannot be had must then cost no registration.
 func (m *Manager) make(ctx context.Context, s step) (state.Record, error) {
 	rec := s.rec
+	if self := m.cfg.Pools[rec.Pool].SelfRegister; self != nil {
+		return m.makeSelfRegistered(ctx, rec, self)
+	}
 	var containerID string
 	created := make(chan error, 1)
 	go func() {
 		var err error
-		containerID, err = m.ports.Engine.Create(ctx, rec.Pool, rec.Name)
+		containerID, err = m.ports.Engine.Create(ctx, rec.Pool, rec.Name, nil)
 		created <- err
 	}()
 	if s.careful {
@@ -177,23 +185,32 @@ func (m *Manager) make(ctx context.Context, s step) (state.Record, error) {
 // launch puts the runner's files into its container and starts it.
 func (m *Manager) launch(ctx context.Context, rec state.Record) error {
 	opts := m.cfg.Pools[rec.Pool]
-	dotRunner, err := dotRunner(rec)
+	var files []plan.File
+	if rec.Identity != nil {
+		dotRunner, err := dotRunner(rec)
+		if err != nil {
+			return err
+		}
+		files = append(files, plan.File{Path: path.Join(opts.DataDir, register.DotRunnerName), Mode: 0o600, Data: dotRunner})
+	}
+	runnerConfig, err := opts.RunnerConfig(rec.Name)
 	if err != nil {
 		return err
 	}
 	if err := m.ports.Store.Put(rec); err != nil {
 		return err
 	}
-	return m.ports.Engine.Start(ctx, rec.ContainerID, []plan.File{
-		{Path: path.Join(opts.DataDir, register.DotRunnerName), Mode: 0o600, Data: dotRunner},
-		{Path: path.Join(opts.DataDir, runnerConfigName), Mode: 0o644, Data: opts.RunnerConfig},
-	})
+	files = append(files, plan.File{Path: path.Join(opts.DataDir, runnerConfigName), Mode: 0o644, Data: runnerConfig})
+	return m.ports.Engine.Start(ctx, rec.ContainerID, files)
 }
 
 // dotRunner composes the runner's file. An ephemeral runner is to end after one
 // job also where the server, older than Gitea 1.24, knows nothing of that.
 func dotRunner(rec state.Record) ([]byte, error) {
 	id := *rec.Identity
+	if id.Token == "" {
+		return nil, fmt.Errorf("write .runner of runner %s: its token was lost with an earlier state", rec.Name)
+	}
 	id.Ephemeral = rec.Ephemeral
 	return register.DotRunner(id)
 }
@@ -275,11 +292,17 @@ func (m *Manager) remove(ctx context.Context, s step) result {
 			return result{rec: rec, err: err}
 		}
 	}
+	if m.cfg.Pools[rec.Pool].SelfRegister != nil {
+		if err := m.ports.Issuer.Retire(ctx, rec.Name); err != nil {
+			return result{rec: rec, err: err}
+		}
+	}
+	res := result{rec: rec, gone: true, sweepErr: m.clearJobs(ctx, rec)}
 	if err := m.ports.Store.Delete(rec.Name); err != nil {
 		return result{rec: rec, err: err}
 	}
-	worked, verdict := end.judge(rec)
-	return result{rec: rec, gone: true, worked: worked, verdict: verdict}
+	res.worked, res.verdict = end.judge(rec)
+	return res
 }
 
 // deregister deletes the runner at the server. Without an identity the

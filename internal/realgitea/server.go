@@ -43,6 +43,7 @@ const (
 // Server is a running Gitea. Its methods may be called concurrently.
 type Server struct {
 	URL               string // without a final slash
+	Host              string // IP address that it listens on
 	APIToken          string // the administrator's, with all scopes
 	RegistrationToken string // the instance's
 
@@ -63,7 +64,7 @@ func Start(t testing.TB, host, registrationToken string) *Server {
 	}
 	dir := t.TempDir()
 	s := &Server{
-		URL: "http://" + freeAddress(t, host), RegistrationToken: registrationToken,
+		URL: "http://" + FreeAddress(t, host), Host: host, RegistrationToken: registrationToken,
 		api: &http.Client{Timeout: callTimeout, Transport: &http.Transport{MaxIdleConnsPerHost: 4}},
 	}
 	program := command{bin: bin, dir: dir, config: writeConfig(t, dir, s.URL), token: registrationToken}
@@ -79,8 +80,8 @@ func Start(t testing.TB, host, registrationToken string) *Server {
 	return s
 }
 
-// freeAddress returns an address of the host that was free a moment ago.
-func freeAddress(t testing.TB, host string) string {
+// FreeAddress returns an address of the host that was free a moment ago.
+func FreeAddress(t testing.TB, host string) string {
 	t.Helper()
 	l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"scaler.io/scaler/internal/giteatest"
@@ -109,7 +110,17 @@ func foreignContainers(instance string) []foreignContainer {
 		{"scaler-" + instance + "-linux-inherited", map[string]string{labelInstance: instance}, true},
 		{"scaler-" + instance + "-linux-plain", nil, true},
 		{"plain", nil, false},
+		// Containers of jobs: of a runner of another daemon, of one without an
+		// owner, and one that is only named like it.
+		{jobName("41"), map[string]string{labelJobInstance: other, labelJobRunner: "scaler-" + instance + "-linux-abcdefgh"}, true},
+		{jobName("42"), map[string]string{labelJobRunner: "scaler-" + instance + "-linux-abcdefgh"}, true},
+		{jobName("43"), nil, true},
 	}
+}
+
+// jobName is a name such as a runner gives to the container of a job.
+func jobName(task string) string {
+	return "GITEA-ACTIONS-TASK-" + task + "-WORKFLOW-build-JOB-test-" + strings.Repeat("0123456789abcdef", 4)
 }
 
 // register registers a runner as its own program does.

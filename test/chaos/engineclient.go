@@ -17,6 +17,9 @@ const (
 	labelInstance = "io.scaler.instance"
 	labelPool     = "io.scaler.pool"
 	labelRunner   = "io.scaler.runner"
+
+	labelJobInstance = "io.scaler.job.instance"
+	labelJobRunner   = "io.scaler.job.runner"
 )
 
 // testLabel marks all that the harness and its daemons make in an engine.

@@ -48,7 +48,7 @@ func TestFakeEngineServesTheAdapter(t *testing.T) {
 	if v, err := e.Ping(ctx); err != nil || v != fakeVersion {
 		t.Errorf("version %q, %v", v, err)
 	}
-	if _, err := e.Create(ctx, "none", "r"); !errors.Is(err, plan.ErrImage) {
+	if _, err := e.Create(ctx, "none", "r", nil); !errors.Is(err, plan.ErrImage) {
 		t.Errorf("create without the image: %v", err)
 	}
 	events := make(chan string, 16)
@@ -56,11 +56,11 @@ func TestFakeEngineServesTheAdapter(t *testing.T) {
 	if first := <-events; first != "" {
 		t.Errorf("event %q before anything happened", first)
 	}
-	id, err := e.Create(ctx, "idle", "r")
+	id, err := e.Create(ctx, "idle", "r", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again, err := e.Create(ctx, "idle", "r"); err != nil || again != id {
+	if again, err := e.Create(ctx, "idle", "r", nil); err != nil || again != id {
 		t.Errorf("created twice: %s, %v", again, err)
 	}
 	expect(t, e, id, plan.ContainerCreated)
@@ -101,7 +101,7 @@ func TestFakeEngineRuns(t *testing.T) {
 	ctx := t.Context()
 	events := make(chan string, 16)
 	for _, pool := range []string{"runner", "idle"} {
-		id, err := e.Create(ctx, pool, pool)
+		id, err := e.Create(ctx, pool, pool, nil)
 		if err == nil {
 			err = e.Start(ctx, id, nil)
 		}

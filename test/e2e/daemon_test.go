@@ -22,6 +22,7 @@ type settings struct {
 	Tokens      []token // by default one, named instance
 	Pools       []pool
 	InternalURL string // by default the server itself
+	Gateway     string // its URL; by default there is none
 	OnShutdown  string
 	LogLevel    string
 }
@@ -36,8 +37,13 @@ type pool struct {
 	Min, Max           int
 	Idle               int
 	Persistent         bool
+	SelfRegister       bool
+	DockerSocket       bool
 	IdleTimeout        string
 }
+
+// GatewayListen is the address of the gateway's URL.
+func (s settings) GatewayListen() string { return strings.TrimPrefix(s.Gateway, "http://") }
 
 // daemon is a scaler with a configuration and a state of its own. It can be
 // started again after it has ended.

@@ -36,6 +36,10 @@ func TestEndToEnd(t *testing.T) {
 		{"min is kept and drained", checkMin},
 		{"scopes", checkScopes},
 		{"cancelled job", checkCancelled},
+		{"leftovers of a killed runner's job", checkLeftovers},
+		{"gateway: one token, twenty runners", checkGateway},
+		{"gateway: busy runners", checkGatewayBusy},
+		{"gateway: containers that register themselves", checkSelfRegistration},
 		{"scale-downs while jobs arrive", checkScaleDowns},
 		{"kills during a burst", checkKills},
 	} {

@@ -15,8 +15,10 @@ import (
 func (r *rig) importImage(t *testing.T, runner string) {
 	t.Helper()
 	needsStatic(t, runner)
-	shell := filepath.Join(t.TempDir(), "stepshell")
+	dir := t.TempDir()
+	shell, entrypoint := filepath.Join(dir, "stepshell"), filepath.Join(dir, "entrypoint")
 	mustBuild(t, shell, "./testdata/stepshell")
+	mustBuild(t, entrypoint, "./testdata/entrypoint")
 	var root bytes.Buffer
 	tw := tar.NewWriter(&root)
 	for _, dir := range []tar.Header{{Name: "bin/", Mode: 0o755}, {Name: "data/", Mode: 0o755}, {Name: "root/", Mode: 0o700}, {Name: "tmp/", Mode: 0o1777}} {
@@ -27,6 +29,8 @@ func (r *rig) importImage(t *testing.T, runner string) {
 	}
 	addProgram(t, tw, "bin/act_runner", runner)
 	addProgram(t, tw, "bin/stepshell", shell)
+	addProgram(t, tw, "bin/sleep", shell) // what keeps a job's container running
+	addProgram(t, tw, "bin/entrypoint", entrypoint)
 	if err := tw.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -7,17 +7,26 @@
 //	sleep DURATION   as in sleep 1.5s; prints slept DURATION after it
 //	env              print the environment
 //	exit CODE
+//
+// Under the name sleep it waits for its argument's number of seconds.
 package main
 
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
 )
 
 func main() {
+	if filepath.Base(os.Args[0]) == "sleep" {
+		if err := run("sleep", os.Args[len(os.Args)-1]+"s"); err != nil {
+			fatal(err)
+		}
+		return
+	}
 	script, err := os.ReadFile(os.Args[len(os.Args)-1])
 	if err != nil {
 		fatal(err)

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+
+	"scaler.io/scaler/internal/config"
+	"scaler.io/scaler/internal/gateway"
+	"scaler.io/scaler/internal/plan"
+	"scaler.io/scaler/internal/server"
+	"scaler.io/scaler/internal/state"
+	"scaler.io/scaler/internal/webhook"
+)
+
+// service is something that serves beside the fleet, until its context ends.
+type service struct {
+	what  string
+	serve func(context.Context) error
+}
+
+// listen opens all that the daemon listens on, and returns what serves there.
+// If one of them cannot be opened, the others are closed again.
+func listen(cfg *config.Config, p parts, store *state.Store, log *slog.Logger) (services []service, err error) {
+	var open []net.Listener
+	defer func() {
+		if err != nil {
+			for _, l := range open {
+				err = errors.Join(err, l.Close())
+			}
+		}
+	}()
+	control, err := server.Listen(cfg.ControlSocket)
+	if err != nil {
+		return nil, err
+	}
+	open = append(open, control)
+	options := []server.Option{server.WithBackup(store.WriteTo)}
+	if g := p.gateway; g != nil {
+		if err := g.Load(); err != nil {
+			return nil, err
+		}
+		l, err := listenTLS(cfg.Gateway.Listen, cfg.Gateway.TLS, log)
+		if err != nil {
+			return nil, fmt.Errorf("open gateway.listen: %w", err)
+		}
+		open = append(open, l)
+		options = append(options, server.WithTokens(g), server.WithAudit(g.Audit))
+		services = append(services,
+			service{"gateway", func(ctx context.Context) error { return g.Serve(ctx, l) }},
+			service{"gateway's janitor", g.Run})
+		log.Info("gateway listens", "address", l.Addr().String(), "url", cfg.Gateway.PublicURL, "tls", cfg.Gateway.TLS != nil)
+	}
+	if h := cfg.Webhook; h != nil {
+		l, err := listenTLS(h.Listen, nil, log)
+		if err != nil {
+			return nil, fmt.Errorf("open webhook.listen: %w", err)
+		}
+		open = append(open, l)
+		events := webhook.New(webhook.Config{Path: h.Path, Secret: h.Secret.Read}, func(e webhook.Event) { p.fleet.Announce(announcedBy(e)) }, log)
+		services = append(services, service{"webhook", func(ctx context.Context) error { return events.Serve(ctx, l) }})
+		log.Info("webhook listens", "address", l.Addr().String(), "url", h.PublicURL+h.Path)
+	}
+	if h := cfg.HTTP; h != nil {
+		l, err := listenTLS(h.Listen, h.TLS, log)
+		if err != nil {
+			return nil, fmt.Errorf("open http.listen: %w", err)
+		}
+		open = append(open, l)
+		web := newWeb(cfg, p, log)
+		services = append(services, service{"pages", func(ctx context.Context) error { return web.Serve(ctx, l) }})
+		log.Info("pages listen", "address", l.Addr().String(), "tls", h.TLS != nil)
+	}
+	return append(services, controlSocket(p, control, log, options...)), nil
+}
+
+// announcedBy returns the job that an event says waits for a runner, 0 if it
+// says something else.
+func announcedBy(e webhook.Event) int64 {
+	if e.Action != plan.JobQueued {
+		return 0
+	}
+	return e.Job.ID
+}
+
+func controlSocket(p parts, l net.Listener, log *slog.Logger, options ...server.Option) service {
+	api := server.New(p.fleet, log, options...)
+	return service{"control socket", func(ctx context.Context) error { return api.Serve(ctx, l) }}
+}
+
+func listenTLS(addr string, files *config.ServerTLS, log *slog.Logger) (net.Listener, error) {
+	if files == nil {
+		return gateway.Listen(addr, nil)
+	}
+	return gateway.Listen(addr, &gateway.TLSFiles{Cert: files.CertFile, Key: files.KeyFile, Log: log})
+}
+
+// newWeb makes the pages of the configuration.
+func newWeb(cfg *config.Config, p parts, log *slog.Logger) *server.Web {
+	h := cfg.HTTP
+	web := server.WebConfig{
+		Passwords: h.PasswordFile, UserHeader: h.UserHeader, TrustedProxies: config.Networks(h.TrustedProxies),
+		RunnerImage: h.RunnerImage, Secure: h.TLS != nil,
+	}
+	if p.gateway == nil {
+		return server.NewWeb(web, p.fleet, nil, log)
+	}
+	web.GatewayURL, web.Scopes = cfg.Gateway.PublicURL, p.registrar.Scopes
+	return server.NewWeb(web, p.fleet, p.gateway, log)
+}

@@ -1,0 +1,242 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"scaler.io/scaler/internal/plan"
+)
+
+func newTokenCommand() *cobra.Command {
+	group := newGroup("token", "Make and manage registration tokens for runners",
+		newTokenCreateCommand(), newTokenListCommand(), newTokenShowCommand(),
+		newTokenChangeCommand("pin", "Make a token reusable, so that it registers any number of runners", plan.TokenPin),
+		newTokenChangeCommand("unpin", "Make a token single use, so that it registers one runner", plan.TokenUnpin),
+		newTokenChangeCommand("enable", "Accept a token that was disabled", plan.TokenEnable),
+		newTokenChangeCommand("disable", "Refuse a token until it is enabled; its runners stay", plan.TokenDisable),
+		newTokenResetCommand(), newTokenDeleteCommand(), newTokenRevokeCommand(), newTokenAuditCommand(),
+	)
+	group.Long = `Make and manage the registration tokens of the daemon's gateway.
+
+A runner that registers at the gateway with one of them is registered in Gitea
+with the daemon's own registration token of that scope. Every change counts from
+the next request on.`
+	return group
+}
+
+// newTokenChangeCommand returns a command that makes one change and says what
+// the token is then.
+func newTokenChangeCommand(use, short string, change plan.TokenChange) *cobra.Command {
+	var flags daemonFlags
+	cmd := &cobra.Command{
+		Use: use + " NAME", Short: short, Args: oneToken, ValidArgsFunction: completeTokens(&flags),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			d, err := flags.find(cmd)
+			if err != nil {
+				return err
+			}
+			t, err := d.client.ChangeToken(cmd.Context(), args[0], change)
+			if err != nil {
+				return err
+			}
+			return printTo(cmd.OutOrStdout(), fmt.Appendf(nil, "Token %s: %s, %s.\n", t.Name, kind(t), standing(t, time.Now())))
+		},
+	}
+	flags.add(cmd)
+	return cmd
+}
+
+func newTokenDeleteCommand() *cobra.Command {
+	var flags daemonFlags
+	cmd := &cobra.Command{
+		Use: "delete NAME", Short: "Forget a token; its runners stay", Args: oneToken, ValidArgsFunction: completeTokens(&flags),
+		Long: `Forget a token. It is refused from then on.
+
+Runners that came by it stay registered and go on taking jobs. To be rid of them
+as well, revoke the token first.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			d, err := flags.find(cmd)
+			if err != nil {
+				return err
+			}
+			_, runners, err := d.client.Token(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			if err := d.client.DeleteToken(cmd.Context(), args[0]); err != nil {
+				return err
+			}
+			return printTo(cmd.OutOrStdout(), deleted(args[0], staying(runners)))
+		},
+	}
+	flags.add(cmd)
+	return cmd
+}
+
+// deleted says what becomes of a token's runners. Those that are leaving
+// already do not stay because it is deleted.
+func deleted(name string, runners []plan.Enrolment) []byte {
+	leaving := 0
+	for _, r := range runners {
+		if r.Leaving != "" {
+			leaving++
+		}
+	}
+	said := ""
+	if n := len(runners) - leaving; n > 0 {
+		said += "; what came by it stays registered: " + count(n, "runner")
+	}
+	if leaving > 0 {
+		said += "; still deregistered after its job: " + count(leaving, "runner")
+	}
+	if said == "" {
+		said = "; no runner is left that came by it"
+	}
+	return fmt.Appendf(nil, "Token %s is deleted%s.\n", name, said)
+}
+
+func newTokenRevokeCommand() *cobra.Command {
+	var flags daemonFlags
+	var yes bool
+	cmd := &cobra.Command{
+		Use: "revoke NAME", Short: "Refuse a token for good and deregister its runners", Args: oneToken, ValidArgsFunction: completeTokens(&flags),
+		Long: `Refuse a token for good and deregister every runner that came by it. A runner
+gets no more jobs at once, and is deregistered when the job that it has is done.
+
+It cannot be undone, so it is asked for on a terminal. Elsewhere --yes is
+required.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if !yes && !isTerminal(cmd.InOrStdin()) {
+				return &usageError{"revoke needs --yes where nobody can be asked"}
+			}
+			d, err := flags.find(cmd)
+			if err != nil {
+				return err
+			}
+			_, runners, err := d.client.Token(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			going := len(staying(runners))
+			if !yes {
+				question := fmt.Sprintf("Revoke token %s for good, and deregister %s that came by it? [y/N] ", args[0], count(going, "runner"))
+				if err := confirm(cmd.Context(), cmd.InOrStdin(), cmd.ErrOrStderr(), question); err != nil {
+					return fmt.Errorf("revoke token %s: %w", args[0], err)
+				}
+			}
+			if _, err := d.client.ChangeToken(cmd.Context(), args[0], plan.TokenRevoke); err != nil {
+				return err
+			}
+			return printTo(cmd.OutOrStdout(), revoked(args[0], going))
+		},
+	}
+	flags.add(cmd)
+	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
+	return cmd
+}
+
+// revoked says what becomes of a token's runners.
+func revoked(name string, runners int) []byte {
+	if runners == 0 {
+		return fmt.Appendf(nil, "Token %s is revoked; no runner is left that came by it.\n", name)
+	}
+	return fmt.Appendf(nil, "Token %s is revoked; what came by it is deregistered, each after its job: %s.\nSee them go: scaler token show %s\n",
+		name, count(runners, "runner"), name)
+}
+
+func newTokenListCommand() *cobra.Command {
+	var flags daemonFlags
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use: "list", Short: "List the tokens, without their secrets", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			d, err := flags.find(cmd)
+			if err != nil {
+				return err
+			}
+			tokens, err := d.client.Tokens(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return printJSON(cmd.OutOrStdout(), tokens)
+			}
+			var b bytes.Buffer
+			writeTokens(&b, tokens, time.Now())
+			return printTo(cmd.OutOrStdout(), b.Bytes())
+		},
+	}
+	flags.add(cmd)
+	addJSONFlag(cmd, &asJSON)
+	return cmd
+}
+
+func newTokenShowCommand() *cobra.Command {
+	var flags daemonFlags
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use: "show NAME", Short: "Show a token and the runners that came by it", Args: oneToken, ValidArgsFunction: completeTokens(&flags),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			d, err := flags.find(cmd)
+			if err != nil {
+				return err
+			}
+			t, runners, err := d.client.Token(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return printJSON(cmd.OutOrStdout(), struct {
+					Token   plan.Token       `json:"token"`
+					Runners []plan.Enrolment `json:"runners"`
+				}{t, runners})
+			}
+			var b bytes.Buffer
+			writeToken(&b, t, runners, time.Now())
+			return printTo(cmd.OutOrStdout(), b.Bytes())
+		},
+	}
+	flags.add(cmd)
+	addJSONFlag(cmd, &asJSON)
+	return cmd
+}
+
+// oneToken checks that exactly one token is named.
+func oneToken(_ *cobra.Command, args []string) error {
+	switch {
+	case len(args) != 1:
+		return fmt.Errorf("want the name of one token, got %d", len(args))
+	case args[0] == "":
+		return errors.New("want the name of one token, got an empty one")
+	}
+	return nil
+}
+
+// completeTokens offers the names of the daemon's tokens to the shell.
+func completeTokens(flags *daemonFlags) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		if len(args) > 0 {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		ctx, cancel := context.WithTimeout(cmd.Context(), completionTimeout)
+		defer cancel()
+		d, err := flags.find(cmd)
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		tokens, err := d.client.Tokens(ctx)
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		names := make([]cobra.Completion, len(tokens))
+		for i, t := range tokens {
+			names[i] = cobra.CompletionWithDesc(t.Name, string(t.State(time.Now())))
+		}
+		return names, cobra.ShellCompDirectiveNoFileComp
+	}
+}

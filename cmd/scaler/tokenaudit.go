@@ -1,0 +1,101 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"scaler.io/scaler/internal/plan"
+)
+
+// auditRows is how many entries of the audit log are shown to people.
+const auditRows = 50
+
+func newTokenAuditCommand() *cobra.Command {
+	var flags daemonFlags
+	var asJSON bool
+	var after uint64
+	var limit uint32
+	cmd := &cobra.Command{
+		Use: "audit", Short: "Show who did what with tokens and runners", Args: cobra.NoArgs,
+		Long: `Show the audit log of tokens, and of the runners that registered with them: the
+newest entries, oldest first. It holds no secret.
+
+With --json each entry is one line of JSON, and unless --limit is given there is
+no limit. An export that goes on where the last one ended takes the number of the
+last entry that it has: --json --after SEQ.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if !asJSON && !cmd.Flags().Changed("limit") {
+				limit = auditRows
+			}
+			d, err := flags.find(cmd)
+			if err != nil {
+				return err
+			}
+			entries, err := d.client.Audit(cmd.Context(), after, int(limit))
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return printLines(cmd.OutOrStdout(), entries)
+			}
+			var b bytes.Buffer
+			writeAudit(&b, entries, after, int(limit))
+			return printTo(cmd.OutOrStdout(), b.Bytes())
+		},
+	}
+	flags.add(cmd)
+	addJSONFlag(cmd, &asJSON)
+	cmd.Flags().Uint64Var(&after, "after", 0, "only entries after this `SEQ`, from the oldest on")
+	cmd.Flags().Uint32Var(&limit, "limit", 0, "at most this `NUMBER` of entries; 0 is all (default 50, with --json all)")
+	return cmd
+}
+
+// printLines prints each entry as one line of JSON.
+func printLines(w io.Writer, entries []plan.AuditEntry) error {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	for _, e := range entries {
+		if err := enc.Encode(e); err != nil {
+			return fmt.Errorf("print JSON: %w", err)
+		}
+	}
+	return printTo(w, b.Bytes())
+}
+
+// writeAudit writes entries of the audit log for people. Where the limit may
+// have cut them off it says how to see more.
+func writeAudit(b *bytes.Buffer, entries []plan.AuditEntry, after uint64, limit int) {
+	switch {
+	case len(entries) == 0 && after > 0:
+		fmt.Fprintf(b, "The audit log has nothing after entry %d.\n", after)
+		return
+	case len(entries) == 0:
+		fmt.Fprintln(b, "The audit log is empty.")
+		return
+	}
+	fmt.Fprintf(b, "AUDIT LOG (%d)\n", len(entries))
+	rows := [][]string{{"SEQ", "AT", "ACTION", "TOKEN", "RUNNER", "FROM", "BY", "DETAIL"}}
+	for _, e := range entries {
+		runner := clean(e.Runner)
+		if e.RunnerID != 0 {
+			runner = strings.TrimSpace(fmt.Sprintf("%s #%d", runner, e.RunnerID))
+		}
+		rows = append(rows, []string{strconv.FormatUint(e.Seq, 10), clock(e.At), clean(e.Action), orDash(clean(e.Token)), orDash(runner),
+			orDash(clean(e.Source)), orDash(clean(e.Actor)), orDash(clean(e.Detail))})
+	}
+	table(b, rows)
+	switch first, last := entries[0].Seq, entries[len(entries)-1].Seq; {
+	case limit == 0 || len(entries) < limit:
+	case after > 0:
+		fmt.Fprintf(b, "  Newer ones: --after %d\n", last)
+	case first > 1:
+		fmt.Fprintln(b, "  Older ones: --limit 0")
+	}
+}

@@ -1,0 +1,127 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"time"
+
+	"scaler.io/scaler/internal/plan"
+	"scaler.io/scaler/internal/register"
+	"scaler.io/scaler/internal/state"
+)
+
+// enrolRetry is how soon a registration looks again whether the step that
+// starts its container is done.
+const enrolRetry = 20 * time.Millisecond
+
+// makeSelfRegistered creates a container that registers itself: its only token
+// is good for one registration under the runner's own name.
+func (m *Manager) makeSelfRegistered(ctx context.Context, rec state.Record, self *SelfRegister) (state.Record, error) {
+	token, err := m.ports.Issuer.Issue(ctx, rec.Name, rec.Pool, rec.Scope, labelNames(m.cfg.Pools[rec.Pool].Labels), time.Now().Add(self.TokenLifetime))
+	if err != nil {
+		rec.Unregistered = true
+		return rec, fmt.Errorf("issue registration token: %w", err)
+	}
+	rec.ContainerID, err = m.ports.Engine.Create(ctx, rec.Pool, rec.Name, self.Env(rec.Name, token))
+	if err != nil {
+		rec.Unregistered = true // what was not started registers nothing
+	}
+	return rec, err
+}
+
+func labelNames(labels []plan.Label) []string {
+	names := make([]string, 0, len(labels))
+	for _, l := range labels {
+		names = append(names, l.Name)
+	}
+	return names
+}
+
+// Enrolled takes note of what the server gave a runner whose container has
+// registered itself, and returns once it is on disk. Errors wrap
+// plan.ErrNotFound for a runner that is not ours, and plan.ErrConflict for one
+// that is registered already or on its way out.
+func (m *Manager) Enrolled(ctx context.Context, name string, id plan.Identity) error {
+	for {
+		var busy bool
+		var err error
+		if askErr := m.ask(ctx, func() { busy, err = m.enrol(name, id) }); askErr != nil {
+			return fmt.Errorf("note registration of runner %s: %w", name, askErr)
+		}
+		if !busy {
+			return err
+		}
+		select { // its start is about to be confirmed
+		case <-time.After(enrolRetry):
+		case <-ctx.Done():
+			return fmt.Errorf("note registration of runner %s: %w", name, context.Cause(ctx))
+		}
+	}
+}
+
+// enrol is called by the loop. It reports busy while a step is under way,
+// which alone may change the record.
+func (m *Manager) enrol(name string, id plan.Identity) (busy bool, err error) {
+	r := m.runners[name]
+	switch {
+	case r == nil:
+		return false, fmt.Errorf("runner %s: %w", name, plan.ErrNotFound)
+	case r.op != "":
+		return true, nil
+	case r.rec.Phase != plan.PhaseStarting || r.rec.Identity != nil:
+		return false, fmt.Errorf("register runner %s: %w: it is in phase %s", name, plan.ErrConflict, r.rec.Phase)
+	}
+	id.Labels = id.Labels[:0:0]
+	for _, l := range m.cfg.Pools[r.rec.Pool].Labels {
+		id.Labels = append(id.Labels, l.String())
+	}
+	rec := r.rec
+	rec.Identity = &id
+	if err := m.ports.Store.Put(rec); err != nil {
+		return false, err
+	}
+	r.rec = rec
+	m.log.Info("runner has registered itself", "cycle", m.cycle, "pool", rec.Pool, "runner", name, "id", id.ID)
+	m.Trigger()
+	return false, nil
+}
+
+// conceal empties the .runner file of an ephemeral runner that has read it, so
+// that no job on the same file system finds the runner's own token there. The
+// file that a container has written itself is read before.
+func (m *Manager) conceal(ctx context.Context, s step) result {
+	rec := s.rec
+	opts := m.cfg.Pools[rec.Pool]
+	file := path.Join(opts.DataDir, register.DotRunnerName)
+	if opts.SelfRegister != nil {
+		if id, err := m.readBack(ctx, rec, file); err == nil {
+			rec.Identity = &id
+		}
+	}
+	err := m.ports.Inspector.WriteFile(ctx, rec.ContainerID, plan.File{Path: file, Mode: 0o600})
+	if err != nil && !errors.Is(err, plan.ErrNotFound) {
+		return result{rec: s.rec, err: err}
+	}
+	rec.Concealed = true
+	return result{rec: rec, err: m.ports.Store.Put(rec)}
+}
+
+// readBack returns the identity as the container has written it, if it is the
+// one that the server gave.
+func (m *Manager) readBack(ctx context.Context, rec state.Record, file string) (plan.Identity, error) {
+	data, err := m.ports.Inspector.ReadFile(ctx, rec.ContainerID, file)
+	if err != nil {
+		return plan.Identity{}, err
+	}
+	id, err := register.ParseDotRunner(data)
+	if err != nil {
+		return plan.Identity{}, err
+	}
+	if known := rec.Identity; id.ID != known.ID || id.UUID != known.UUID || id.Token != known.Token {
+		return plan.Identity{}, fmt.Errorf("read .runner of runner %s: it is another's", rec.Name)
+	}
+	id.Name = rec.Name
+	return id, nil
+}

@@ -1,0 +1,131 @@
+package pool
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"scaler.io/scaler/internal/plan"
+	"scaler.io/scaler/internal/state"
+)
+
+// leftover is what the jobs of a runner that is gone have left on the engine.
+type leftover struct {
+	jobs     []string // containers that it made for its jobs
+	retryAt  time.Time
+	retries  int
+	sweeping bool
+}
+
+// lookForLeftovers compares the containers that runners have made for their
+// jobs with the runners: of one that lives their names are noted, and what has
+// no runner behind it any more is to be swept. A runner has a record before it
+// has a container, so one without both is gone.
+func (m *Manager) lookForLeftovers(ctx context.Context, seen *observation) {
+	if seen.engineErr != nil || seen.at.Sub(m.lookedAt) < auditInterval {
+		return
+	}
+	made, err := m.ports.Sweeper.JobContainers(ctx)
+	m.conditions.set("containers of jobs", text(err), seen.at)
+	if err != nil {
+		return
+	}
+	m.lookedAt = seen.at
+	for _, name := range slices.Sorted(maps.Keys(made)) {
+		r := m.runners[name]
+		_, container := seen.containers[name]
+		switch {
+		case r != nil && r.op == "":
+			m.noteJobContainers(r, made[name])
+		case r == nil && !container:
+			l := m.leftovers[name]
+			l.jobs = union(l.jobs, made[name])
+			m.leftovers[name] = l
+		}
+	}
+}
+
+// noteJobContainers stores the names that are not known yet. They outlive the
+// containers, and with them what proves whose they were.
+func (m *Manager) noteJobContainers(r *runner, names []string) {
+	all := union(r.rec.JobContainers, names)
+	if len(all) == len(r.rec.JobContainers) {
+		return
+	}
+	r.rec.JobContainers = all
+	m.save(r)
+}
+
+func union(a, b []string) []string {
+	all := slices.Concat(a, b)
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// clearJobs removes what the jobs of a runner left whose container has ended.
+// One that ended in its own time has left nothing.
+func (m *Manager) clearJobs(ctx context.Context, rec state.Record) error {
+	removed, err := m.ports.Sweeper.Sweep(ctx, rec.Name, rec.JobContainers)
+	if len(removed) > 0 {
+		m.log.Info("leftovers of a job removed", "pool", rec.Pool, "runner", rec.Name, "removed", strings.Join(removed, ", "))
+	}
+	return err
+}
+
+// remember keeps what could not be cleared away with its runner.
+func (m *Manager) remember(rec state.Record, err error) {
+	if err != nil {
+		m.leftovers[rec.Name] = leftover{jobs: rec.JobContainers}
+		m.conditions.set("leftovers "+rec.Name, err.Error(), time.Now())
+	}
+}
+
+// sweepDue begins to sweep what has no runner behind it, beside the loop.
+func (m *Manager) sweepDue(ctx context.Context) {
+	for name, l := range m.leftovers {
+		if l.sweeping || time.Now().Before(l.retryAt) {
+			continue
+		}
+		l.sweeping = true
+		m.leftovers[name] = l
+		go func() {
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stepTimeout)
+			defer cancel()
+			err := m.clearJobs(ctx, state.Record{Name: name, JobContainers: l.jobs})
+			select {
+			case m.requests <- func() { m.swept(name, err) }:
+			case <-m.stopping: // the next start finds it again
+			}
+		}()
+	}
+}
+
+// swept takes note of how a sweep ended.
+func (m *Manager) swept(name string, err error) {
+	m.conditions.set("leftovers "+name, text(err), time.Now())
+	l := m.leftovers[name]
+	if err == nil {
+		delete(m.leftovers, name)
+		return
+	}
+	l.sweeping = false
+	l.retries++
+	l.retryAt = time.Now().Add(min(retryMin<<min(l.retries-1, 10), retryMax))
+	m.leftovers[name] = l
+}
+
+// leftoverFindings lists what is to be swept.
+func (m *Manager) leftoverFindings(now time.Time) []plan.Finding {
+	var out []plan.Finding
+	for name, l := range m.leftovers {
+		due := now
+		if l.retryAt.After(now) {
+			due = l.retryAt
+		}
+		out = append(out, plan.Finding{Kind: "leftovers of a job", Name: name, Due: due,
+			Reason: "its runner is gone; containers, and what belongs to them: " + strings.Join(l.jobs, ", ")})
+	}
+	return out
+}

@@ -17,6 +17,7 @@ import (
 	"scaler.io/scaler/internal/plan"
 	"scaler.io/scaler/internal/pool"
 	"scaler.io/scaler/internal/register"
+	"scaler.io/scaler/internal/server"
 	"scaler.io/scaler/internal/state"
 )
 
@@ -25,6 +26,7 @@ type parts struct {
 	gitea     *gitea.Client
 	engine    *docker.Engine
 	registrar *register.Registrar
+	calls     *server.Calls    // to Gitea
 	gateway   *gateway.Gateway // nil if there is none
 	fleet     *pool.Manager
 }
@@ -32,7 +34,10 @@ type parts struct {
 // wire makes a daemon of the configuration and the open state. It does no
 // I/O.
 func wire(cfg *config.Config, store *state.Store, log *slog.Logger, change ...func(*pool.Config)) (parts, error) {
-	client, err := gitea.New(giteaOptions(cfg, log))
+	calls := server.NewCalls()
+	options := giteaOptions(cfg, log)
+	options.Observe = calls.Observe
+	client, err := gitea.New(options)
 	if err != nil {
 		return parts{}, err
 	}
@@ -41,7 +46,7 @@ func wire(cfg *config.Config, store *state.Store, log *slog.Logger, change ...fu
 	if err != nil {
 		return parts{}, err
 	}
-	p := parts{gitea: client, engine: engine, registrar: register.New(client, client, registrationTokens(cfg), cfg.Limits.Registrations)}
+	p := parts{gitea: client, engine: engine, calls: calls, registrar: register.New(client, client, registrationTokens(cfg), cfg.Limits.Registrations)}
 	fleetCfg := fleetConfig(cfg, store.Instance())
 	for _, c := range change {
 		c(&fleetCfg)

@@ -25,6 +25,9 @@ type StatusError struct {
 	fromGitea  bool   // the body is the JSON of Gitea's API
 }
 
+// HTTPStatus returns the status of the answer.
+func (e *StatusError) HTTPStatus() int { return e.Status }
+
 // Error implements error.
 func (e *StatusError) Error() string {
 	s := fmt.Sprintf("HTTP %d", e.Status)

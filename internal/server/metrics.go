@@ -18,13 +18,16 @@ const parallelScrapes = 4
 
 // metricsHandler answers the metrics of the daemon, the Go runtime and the
 // process. Without tokens there is none about them.
-func metricsHandler(status webStatus, tokens webTokens, log *slog.Logger) http.Handler {
+func metricsHandler(status webStatus, tokens webTokens, calls *Calls, log *slog.Logger) http.Handler {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		newCollector(status, tokens),
 	)
+	if calls != nil {
+		registry.MustRegister(calls)
+	}
 	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn), ErrorHandling: promhttp.HTTPErrorOnError,
 		MaxRequestsInFlight: parallelScrapes,
@@ -37,6 +40,7 @@ type collector struct {
 	tokens webTokens // nil without a gateway
 
 	build, problems, cycle, queue       *prometheus.Desc
+	poll, events                        *prometheus.Desc
 	runners, waiting, limit             *prometheus.Desc
 	breaker, failures, nudges, byStates *prometheus.Desc
 }
@@ -50,6 +54,8 @@ func newCollector(status webStatus, tokens webTokens) *collector {
 		build:    desc("build_info", "Version of scaler and of Go; always 1.", "version", "goversion"),
 		problems: desc("problems", "Conditions that keep the daemon from its work, as in scaler status."),
 		cycle:    desc("cycle_timestamp_seconds", "When the last cycle looked, as Unix time."),
+		poll:     desc("poll_interval_seconds", "How long after the last cycle the next one is due, if nothing happens before."),
+		events:   desc("events_arrive", "1 while the webhook's events are known to arrive."),
 		queue:    desc("queue_jobs", "Queued jobs that the server has, also those that no pool serves."),
 		runners:  desc("pool_runners", "Runners of the pool, by state.", "pool", "state"),
 		waiting:  desc("pool_waiting_jobs", "Queued jobs that the pool is to serve.", "pool"),
@@ -64,7 +70,7 @@ func newCollector(status webStatus, tokens webTokens) *collector {
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		c.build, c.problems, c.cycle, c.queue, c.runners, c.waiting, c.limit, c.breaker, c.failures, c.nudges, c.byStates,
+		c.build, c.problems, c.cycle, c.poll, c.events, c.queue, c.runners, c.waiting, c.limit, c.breaker, c.failures, c.nudges, c.byStates,
 	} {
 		ch <- d
 	}
@@ -84,6 +90,8 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		return
 	}
 	gauge(c.cycle, float64(s.CycleAt.UnixMilli())/1000)
+	gauge(c.poll, s.PollEvery.Seconds())
+	gauge(c.events, oneIf(s.EventsArrive))
 	gauge(c.queue, float64(s.QueueSize))
 	for _, p := range s.Pools {
 		gauge(c.runners, float64(p.Starting), p.Name, "starting")
@@ -92,14 +100,17 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		gauge(c.runners, float64(p.Leaving), p.Name, "leaving")
 		gauge(c.waiting, float64(p.Waiting), p.Name)
 		gauge(c.limit, float64(p.Max), p.Name)
-		open := 0.0
-		if p.BreakerOpen {
-			open = 1
-		}
-		gauge(c.breaker, open, p.Name)
+		gauge(c.breaker, oneIf(p.BreakerOpen), p.Name)
 		gauge(c.failures, float64(p.Failures), p.Name)
 		ch <- constant(c.nudges, prometheus.CounterValue, float64(p.Nudges), p.Name)
 	}
+}
+
+func oneIf(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // collectTokens counts the tokens by state, also the states that none has.

@@ -23,13 +23,20 @@ var update = flag.Bool("update", false, "rewrite testdata/metrics.txt")
 // busyStatus is a daemon with two pools, one of which fails.
 func busyStatus() fakeStatus {
 	return fakeStatus{
-		Version: "1.2.3", Cycle: 8, CycleAt: now.Add(500 * time.Millisecond), QueueSize: 41,
+		Version: "1.2.3", Cycle: 8, CycleAt: now.Add(500 * time.Millisecond), QueueSize: 41, PollEvery: 250 * time.Millisecond, EventsArrive: true,
 		Problems: []plan.Problem{{Subject: "docker"}, {Subject: "pool gpu"}},
 		Pools: []plan.PoolStatus{
 			{Name: "linux", Waiting: 1, Starting: 2, Idle: 3, Busy: 4, Leaving: 5, Max: 20, Nudges: 7},
 			{Name: "gpu", Max: 2, BreakerOpen: true, Failures: 3},
 		},
 	}
+}
+
+// oneCall has counted one request to Gitea.
+func oneCall() *Calls {
+	c := NewCalls()
+	c.Observe("runners", nil, time.Second)
+	return c
 }
 
 // tokensOfAllStates has one token of each state, and a second active one.
@@ -98,7 +105,7 @@ scaler_problems 1
 
 func TestMetricsFollowTheConventions(t *testing.T) {
 	registry := prometheus.NewPedanticRegistry()
-	registry.MustRegister(newCollector(busyStatus(), tokensOfAllStates()))
+	registry.MustRegister(newCollector(busyStatus(), tokensOfAllStates()), oneCall())
 	problems, err := testutil.GatherAndLint(registry)
 	if err != nil {
 		t.Fatal(err)
@@ -128,7 +135,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 		documented[m[1]] = fmt.Sprintf("%s with %s: %s", m[2], strings.ReplaceAll(strings.TrimSpace(m[3]), "`", ""), m[4])
 	}
 	registry := prometheus.NewPedanticRegistry()
-	registry.MustRegister(newCollector(busyStatus(), tokensOfAllStates()))
+	registry.MustRegister(newCollector(busyStatus(), tokensOfAllStates()), oneCall())
 	families, err := registry.Gather()
 	if err != nil {
 		t.Fatal(err)

@@ -32,6 +32,8 @@ type WebConfig struct {
 	// RunnerImage is the image in the commands that are shown with a token. It
 	// is one without an engine of its own.
 	RunnerImage string
+	// Calls are the requests to Gitea, for the metrics; nil for none.
+	Calls *Calls
 	// Secure has cookies sent over TLS only.
 	Secure bool
 }
@@ -101,7 +103,7 @@ func NewWeb(cfg WebConfig, status webStatus, tokens webTokens, log *slog.Logger)
 	if !web.hasGateway() {
 		tokens = nil
 	}
-	web.metrics = metricsHandler(status, tokens, log)
+	web.metrics = metricsHandler(status, tokens, cfg.Calls, log)
 	return web
 }
 

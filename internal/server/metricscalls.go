@@ -1,0 +1,69 @@
+package server
+
+import (
+	"errors"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"scaler.io/scaler/internal/plan"
+)
+
+// Calls counts the requests to Gitea by kind and outcome. It is safe for
+// concurrent use.
+type Calls struct {
+	total   *prometheus.CounterVec
+	seconds *prometheus.CounterVec
+}
+
+// NewCalls returns Calls that have counted nothing yet.
+func NewCalls() *Calls {
+	return &Calls{
+		total: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "scaler_gitea_requests_total", Help: "Requests to Gitea, repetitions included, by kind and outcome.",
+		}, []string{"kind", "outcome"}),
+		seconds: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "scaler_gitea_request_seconds_total", Help: "Time that the requests to Gitea took, by kind.",
+		}, []string{"kind"}),
+	}
+}
+
+// Observe counts one request.
+func (c *Calls) Observe(kind string, err error, took time.Duration) {
+	c.total.WithLabelValues(kind, outcome(err)).Inc()
+	c.seconds.WithLabelValues(kind).Add(took.Seconds())
+}
+
+// outcome puts errors into few words, whose number bounds that of the metrics.
+func outcome(err error) string {
+	var answered interface{ HTTPStatus() int }
+	switch {
+	case err == nil:
+		return "ok"
+	case errors.Is(err, plan.ErrNotFound):
+		return "not_found"
+	case !errors.As(err, &answered):
+		return "no_answer"
+	case answered.HTTPStatus() == 404:
+		return "not_found"
+	case answered.HTTPStatus() == 429:
+		return "limited"
+	case answered.HTTPStatus() == 401, answered.HTTPStatus() == 403:
+		return "denied"
+	case answered.HTTPStatus() >= 500:
+		return "server_error"
+	}
+	return "refused"
+}
+
+// Describe implements prometheus.Collector.
+func (c *Calls) Describe(ch chan<- *prometheus.Desc) {
+	c.total.Describe(ch)
+	c.seconds.Describe(ch)
+}
+
+// Collect implements prometheus.Collector.
+func (c *Calls) Collect(ch chan<- prometheus.Metric) {
+	c.total.Collect(ch)
+	c.seconds.Collect(ch)
+}

@@ -38,8 +38,8 @@ func blocks(t *testing.T, language string) map[string][]string {
 func secretsDir(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	for _, name := range []string{"api-token", "registration-token", "registry-password", "passwords"} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte("t0ken\n"), 0o600); err != nil {
+	for _, name := range []string{"api-token", "registration-token", "registry-password", "passwords", "webhook-secret"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("t0ken-0123456789abcdef\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}

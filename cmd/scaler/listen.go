@@ -59,7 +59,11 @@ func listen(cfg *config.Config, p parts, store *state.Store, log *slog.Logger) (
 			return nil, fmt.Errorf("open webhook.listen: %w", err)
 		}
 		open = append(open, l)
-		events := webhook.New(webhook.Config{Path: h.Path, Secret: h.Secret.Read}, func(e webhook.Event) { p.fleet.Announce(announcedBy(e)) }, log)
+		events := webhook.New(webhook.Config{Path: h.Path, Secret: h.Secret.Read}, func(e webhook.Event) {
+			if e.Action != "waiting" { // on other jobs, which have events of their own
+				p.fleet.Announce(announcedBy(e))
+			}
+		}, log)
 		services = append(services, service{"webhook", func(ctx context.Context) error { return events.Serve(ctx, l) }})
 		log.Info("webhook listens", "address", l.Addr().String(), "url", h.PublicURL+h.Path)
 	}

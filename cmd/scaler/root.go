@@ -35,6 +35,7 @@ func newRootCommand() *cobra.Command {
 		newRunCommand(), newValidateCommand(), newPlanCommand(), newStatusCommand(), newReapCommand(),
 		newGroup("runner", "Look at single runners", newRunnerListCommand(), newRunnerShowCommand(), newRunnerExportCommand()),
 		newTokenCommand(),
+		newWebhookCommand(),
 		newGroup("state", "Check and copy the daemon's records", newStateCheckCommand(), newStateBackupCommand(), newStateExportCommand()),
 		newGroup("config", "Describe the configuration file", newConfigSchemaCommand(), newConfigReferenceCommand()),
 		newDemoCommand(), newDemoRunnerCommand(), newFakeGiteaCommand(), newVersionCommand(),

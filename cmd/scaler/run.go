@@ -62,6 +62,9 @@ func runDaemon(ctx context.Context, path string, cfg *config.Config, log *slog.L
 		"pools", len(cfg.Pools), "state", store.Path(), "control", cfg.ControlSocket)
 	follower := &edits{path: path, log: log, applied: cfg, enable: p.registrar.Enable, trigger: p.fleet.Trigger}
 	go follower.follow(ctx)
+	if cfg.Webhook != nil && cfg.Webhook.Create {
+		go makeHooks(ctx, cfg, p.gitea, log)
+	}
 	return runFleet(ctx, p, servers, log)
 }
 

@@ -16,6 +16,7 @@ var update = flag.Bool("update", false, "rewrite the expected messages in testda
 func badEnv(t *testing.T) {
 	t.Helper()
 	t.Setenv("SCALER_TEST_TOKEN", "t0ken")
+	t.Setenv("SCALER_TEST_SECRET", "0123456789abcdef")
 	t.Setenv("SCALER_TEST_EMPTY", "\n")
 	t.Setenv("SCALER_TEST_LINES", "hunter2\nhunter2")
 	t.Setenv(credentialsDir, "")

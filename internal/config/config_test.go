@@ -107,7 +107,7 @@ func TestEveryKey(t *testing.T) {
 			TrustedProxies: []string{"127.0.0.1"}, RunnerImage: "registry.example.com/runner:latest",
 		},
 		Limits:       Limits{Runners: 5, Registrations: 120, ParallelStarts: 2},
-		Webhook:      &Webhook{Listen: "127.0.0.1:8089", Path: "/hooks/gitea", PublicURL: "http://build-1:8089", Secret: token, Create: true},
+		Webhook:      &Webhook{Listen: "127.0.0.1:8089", Path: "/hooks/gitea", PublicURL: "http://build-1:8089", Secret: SecretRef{secretEnv, "SCALER_TEST_SECRET"}, Create: true},
 		PollInterval: 500 * time.Millisecond, PollActive: 100 * time.Millisecond, PollQuiet: 10 * time.Second, StateDir: "/srv/scaler", ControlSocket: "/tmp/scaler.sock",
 		Log:        Log{Level: slog.LevelWarn, Format: LogJSON},
 		OnShutdown: ShutdownDrain, ShutdownTimeout: time.Minute,

@@ -125,11 +125,25 @@ func validateListeners(d *decoder, c *Config) {
 		}
 	}
 	d.checkPorts(c)
+	d.checkWebhook(c.Webhook)
 	if h := c.HTTP; h != nil {
 		d.checkTLS("http.tls", h.TLS)
 		if h.UserHeader != "" && len(h.TrustedProxies) == 0 && d.ok("http.user_header", "http.trusted_proxies") {
 			d.report("http.user_header", "anybody could send it: set http.trusted_proxies to the addresses of the proxy that does")
 		}
+	}
+}
+
+// minWebhookSecret is the least number of characters that an event's signature
+// cannot be guessed with.
+const minWebhookSecret = 16
+
+func (d *decoder) checkWebhook(w *Webhook) {
+	if w == nil || !d.ok("webhook.secret") {
+		return
+	}
+	if secret, err := w.Secret.Read(); err == nil && len(secret) < minWebhookSecret {
+		d.report("webhook.secret", "it has %d characters: at least %d are needed, or others could guess it and make the daemon poll", len(secret), minWebhookSecret)
 	}
 }
 

@@ -43,7 +43,7 @@ func example(t *testing.T, name string) string {
 	}
 	dir := t.TempDir()
 	for _, secret := range []string{"api-token", "registration-token", "registry-password", "webhook-secret"} {
-		writeSecret(t, filepath.Join(dir, secret), "t0ken\n", 0o600)
+		writeSecret(t, filepath.Join(dir, secret), "t0ken-0123456789abcdef\n", 0o600)
 	}
 	for _, name := range []string{"tls.crt", "tls.key"} {
 		pem, err := os.ReadFile(filepath.Join("testdata", name))

@@ -230,7 +230,9 @@ func TestRegisterAs(t *testing.T) {
 	c := serve(t, s, nil)
 	asked := &runnerv1.RegisterRequest{
 		Name: "stack-1", Token: "one-of-ours", Version: "v1.0.8", Labels: []string{"linux:host"},
-		AgentLabels: []string{"old"}, Ephemeral: true, //nolint:staticcheck // what old runners send is passed on
+		Ephemeral: true,
+		//lint:ignore SA1019 old runners send it, and it is passed on
+		AgentLabels: []string{"old"},
 	}
 	resp, err := c.RegisterAs(t.Context(), regToken, asked)
 	if err != nil || !proto.Equal(resp.Runner, registered()) {

@@ -14,40 +14,52 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"scaler.io/scaler/internal/plan"
 )
 
 // deliverTimeout is Gitea's [webhook] DELIVER_TIMEOUT.
 const deliverTimeout = 5 * time.Second
 
-// hook is a system webhook for workflow_job.
-type hook struct{ url, secret string }
-
-// AddHook adds a system webhook: every change of a job's state is posted to
-// the URL, signed with the secret, once and in no particular order. Close the
-// server when done.
+// AddHook adds a system webhook for workflow_job: every change of a job's state
+// is posted to the URL, signed with the secret, once and in no particular
+// order. Close the server when done. The REST API makes others.
 func (s *Server) AddHook(url, secret string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.hooks = append(s.hooks, hook{url: url, secret: secret})
+	s.hooks.add(hook{
+		scope: plan.Scope{Kind: plan.ScopeInstance}, system: true, kind: "gitea", contentType: "json",
+		url: url, secret: secret, events: []string{eventJob}, active: true,
+	})
 }
 
 // notify starts the deliveries for a job's new state. The caller holds s.mu.
 func (s *Server) notify(j *job) {
-	if len(s.hooks) == 0 || s.hookCtx.Err() != nil {
+	hooks := s.hooks.of(j.repo, eventJob)
+	if len(hooks) == 0 {
 		return
 	}
-	body, err := json.MarshalIndent(s.event(j), "", "  ")
+	event := s.event(j)
+	for _, h := range hooks {
+		s.send(h, eventJob, event)
+	}
+}
+
+// send starts the delivery of an event. The caller holds s.mu.
+func (s *Server) send(h hook, event string, payload any) {
+	if s.hookCtx.Err() != nil {
+		return
+	}
+	body, err := json.MarshalIndent(payload, "", "  ")
 	if err != nil {
-		s.log.Error("webhook not encoded", "job", j.id, "err", err)
+		s.log.Error("webhook not encoded", "hook", h.id, "err", err)
 		return
 	}
-	for _, h := range s.hooks {
-		s.deliveries.Go(func() {
-			if err := s.deliver(h, body); err != nil && s.hookCtx.Err() == nil {
-				s.log.Warn("webhook not delivered", "job", j.id, "err", err)
-			}
-		})
-	}
+	s.deliveries.Go(func() {
+		if err := s.deliver(h, event, body); err != nil && s.hookCtx.Err() == nil {
+			s.log.Warn("webhook not delivered", "hook", h.id, "event", event, "err", err)
+		}
+	})
 }
 
 // event builds the body of a workflow_job event. The caller holds s.mu.
@@ -71,7 +83,7 @@ func (s *Server) event(j *job) map[string]any {
 }
 
 // deliver makes the one attempt that there is.
-func (s *Server) deliver(h hook, body []byte) error {
+func (s *Server) deliver(h hook, event string, body []byte) error {
 	select {
 	case <-time.After(s.opts.HookDelay):
 	case <-s.hookCtx.Done():
@@ -83,7 +95,7 @@ func (s *Server) deliver(h hook, body []byte) error {
 	if err != nil {
 		return fmt.Errorf("build webhook request: %w", err)
 	}
-	h.sign(req.Header, body)
+	h.sign(req.Header, event, body)
 	resp, err := s.opts.HookClient.Do(req)
 	if err != nil {
 		return fmt.Errorf("deliver webhook: %w", err)
@@ -97,7 +109,7 @@ func (s *Server) deliver(h hook, body []byte) error {
 
 // sign sets the headers that Gitea sends. Without a secret the signatures are
 // empty but there.
-func (h hook) sign(header http.Header, body []byte) {
+func (h hook) sign(header http.Header, event string, body []byte) {
 	var sum1, sum256 string
 	if h.secret != "" {
 		mac1 := hmac.New(sha1.New, []byte(h.secret))
@@ -110,12 +122,12 @@ func (h hook) sign(header http.Header, body []byte) {
 	header.Set("Content-Type", "application/json")
 	for _, vendor := range []string{"Gitea", "Gogs", "GitHub"} {
 		header.Set("X-"+vendor+"-Delivery", id)
-		header.Set("X-"+vendor+"-Event", "workflow_job")
-		header.Set("X-"+vendor+"-Event-Type", "workflow_job")
+		header.Set("X-"+vendor+"-Event", event)
+		header.Set("X-"+vendor+"-Event-Type", event)
 	}
 	header.Set("X-Gitea-Signature", sum256)
 	header.Set("X-Gogs-Signature", sum256)
 	header.Set("X-Hub-Signature", "sha1="+sum1)
 	header.Set("X-Hub-Signature-256", "sha256="+sum256)
-	header.Set("X-Gitea-Hook-Installation-Target-Type", "system")
+	header.Set("X-Gitea-Hook-Installation-Target-Type", h.target())
 }

@@ -77,7 +77,7 @@ type Server struct {
 	db       database
 	counts   Counts
 	faults   []*activeFault
-	hooks    []hook
+	hooks    hookTable
 	collide  int    // picks still to be lost, see SetPickCollisions
 	listings uint64 // jobs listings so far: the seed of ShuffleJobs
 	swept    time.Time

@@ -1,0 +1,270 @@
+package giteatest_test
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"scaler.io/scaler/internal/giteatest"
+)
+
+// TestHookEndpoints runs the checks of webhooks against the in-memory server
+// and, as TestConformance does, against a real one.
+func TestHookEndpoints(t *testing.T) {
+	t.Run("fake", func(t *testing.T) {
+		target := newFakeTarget(t)
+		t.Cleanup(target.server.Close)
+		checkHooks(t, client{target, &http.Client{Timeout: callTimeout}})
+	})
+	t.Run("gitea", func(t *testing.T) {
+		allowLoopback(t)
+		checkHooks(t, newGiteaTarget(t).client)
+	})
+}
+
+// allowLoopback has the real Gitea of the test deliver webhooks to this
+// machine, which it does not by default: a script adds the setting to the
+// configuration before it becomes Gitea.
+func allowLoopback(t *testing.T) {
+	bin := os.Getenv("SCALER_GITEA_BIN")
+	if bin == "" {
+		return // the test is skipped
+	}
+	script := filepath.Join(t.TempDir(), "gitea")
+	text := "#!/bin/sh\nset -e\n" + // the arguments begin with --config FILE
+		"grep -q '^\\[webhook\\]' \"$2\" || printf '[webhook]\\nALLOWED_HOST_LIST = loopback\\n' >> \"$2\"\n" +
+		"exec '" + bin + "' \"$@\"\n"
+	if err := os.WriteFile(script, []byte(text), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("SCALER_GITEA_BIN", script)
+}
+
+// hookView is a webhook in REST.
+type hookView struct {
+	ID     int64
+	Type   string
+	Active bool
+	Config map[string]string
+	Events []string
+}
+
+func checkHooks(t *testing.T, c client) {
+	repo, _ := c.addJobs(t, 1, "hooks")
+	for _, prefix := range []string{"/admin", "/user", "/repos/" + repo} {
+		t.Run(prefix, func(t *testing.T) { checkHookRecord(t, c, prefix) })
+	}
+	t.Run("kinds of the instance", func(t *testing.T) { checkHookKinds(t, c) })
+	t.Run("refusals", func(t *testing.T) { checkHookRefusals(t, c, "/repos/"+repo) })
+	t.Run("test", func(t *testing.T) { checkHookTest(t, c, "/repos/"+repo) })
+	t.Run("events", func(t *testing.T) { checkHookEvents(t, c) })
+}
+
+// hookBody asks for a hook.
+func hookBody(url, secret string, events ...string) map[string]any {
+	return map[string]any{"type": "gitea", "active": true, "events": events,
+		"config": map[string]string{"url": url, "content_type": "json", "secret": secret}}
+}
+
+// hooks lists the hooks below a prefix.
+func (c client) hooks(t *testing.T, prefix, query string) []hookView {
+	t.Helper()
+	var list []hookView
+	a := c.rest(t, http.MethodGet, prefix+"/hooks"+query, nil)
+	a.want(t, http.StatusOK, &list)
+	if query == "" && a.header.Get("X-Total-Count") != fmt.Sprint(len(list)) {
+		t.Errorf("X-Total-Count is %q for %d hooks", a.header.Get("X-Total-Count"), len(list))
+	}
+	return list
+}
+
+// addHook makes a hook; one of the instance that says nothing else is a system
+// webhook.
+func (c client) addHook(t *testing.T, prefix string, body map[string]any) hookView {
+	t.Helper()
+	if config := body["config"].(map[string]string); prefix == "/admin" && config["is_system_webhook"] == "" {
+		config["is_system_webhook"] = "true"
+	}
+	var h hookView
+	c.rest(t, http.MethodPost, prefix+"/hooks", body).want(t, http.StatusCreated, &h)
+	return h
+}
+
+// dropHooks deletes all hooks below prefixes.
+func (c client) dropHooks(t *testing.T, prefixes ...string) {
+	for _, prefix := range prefixes {
+		for _, h := range c.hooks(t, prefix, "?type=all") {
+			c.rest(t, http.MethodDelete, fmt.Sprintf("%s/hooks/%d", prefix, h.ID), nil).want(t, http.StatusNoContent, nil)
+		}
+	}
+}
+
+func checkHookRecord(t *testing.T, c client, prefix string) {
+	if list := c.hooks(t, prefix, ""); len(list) != 0 {
+		t.Fatalf("hooks %+v", list)
+	}
+	defer c.dropHooks(t, prefix)
+	const url = "http://127.0.0.1:1/hook"
+	made := c.addHook(t, prefix, hookBody(url, "secret-one", "workflow_job"))
+	want := hookView{made.ID, "gitea", true, map[string]string{"url": url, "content_type": "json"}, []string{"workflow_job"}}
+	if !reflect.DeepEqual(made, want) {
+		t.Errorf("made %+v, want %+v", made, want)
+	}
+	one := fmt.Sprintf("%s/hooks/%d", prefix, made.ID)
+	var got hookView
+	if c.rest(t, http.MethodGet, one, nil).want(t, http.StatusOK, &got); !reflect.DeepEqual(got, want) {
+		t.Errorf("read %+v, want %+v", got, want)
+	}
+	second := c.addHook(t, prefix, hookBody(url, "", "workflow_job"))
+	if list := c.hooks(t, prefix, ""); len(list) != 2 || list[0].ID != made.ID {
+		t.Errorf("list %+v", list)
+	}
+	if list := c.hooks(t, prefix, "?limit=1&page=2"); len(list) != 1 || list[0].ID != second.ID {
+		t.Errorf("page %+v", list)
+	}
+	if list := c.hooks(t, prefix, "?limit=1&page=3"); len(list) != 0 {
+		t.Errorf("page %+v", list)
+	}
+	var edited hookView // events that are not named are reset
+	c.rest(t, http.MethodPatch, one, map[string]any{"active": false, "config": map[string]string{"url": url + "2"}}).want(t, http.StatusOK, &edited)
+	if edited.Active || edited.Config["url"] != url+"2" || !slices.Equal(edited.Events, []string{"push"}) {
+		t.Errorf("edited %+v", edited)
+	}
+	c.rest(t, http.MethodDelete, one, nil).want(t, http.StatusNoContent, nil)
+	c.rest(t, http.MethodDelete, one, nil).wantMessage(t, http.StatusNotFound, "not found")
+	c.rest(t, http.MethodGet, one, nil).wantMessage(t, http.StatusNotFound, "not found")
+}
+
+func checkHookKinds(t *testing.T, c client) {
+	defer c.dropHooks(t, "/admin")
+	body := hookBody("http://127.0.0.1:1/hook", "", "workflow_job")
+	body["config"].(map[string]string)["is_system_webhook"] = "false"
+	initial := c.addHook(t, "/admin", body)
+	system := c.addHook(t, "/admin", hookBody("http://127.0.0.1:1/hook", "", "workflow_job"))
+	for query, want := range map[string][]int64{"": {system.ID}, "?type=system": {system.ID}, "?type=default": {initial.ID}, "?type=all": {initial.ID, system.ID}} {
+		var got []int64
+		for _, h := range c.hooks(t, "/admin", query) {
+			got = append(got, h.ID)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%q lists %v, want %v", query, got, want)
+		}
+	}
+}
+
+func checkHookRefusals(t *testing.T, c client, prefix string) {
+	bad := hookBody("ftp://x/", "", "workflow_job")
+	c.rest(t, http.MethodPost, prefix+"/hooks", bad).wantMessage(t, http.StatusUnprocessableEntity, "Invalid url")
+	bad["config"] = map[string]string{"url": "http://x/", "content_type": "yaml"}
+	c.rest(t, http.MethodPost, prefix+"/hooks", bad).wantMessage(t, http.StatusUnprocessableEntity, "Invalid content type")
+	bad["config"] = map[string]string{"content_type": "json"}
+	c.rest(t, http.MethodPost, prefix+"/hooks", bad).wantMessage(t, http.StatusUnprocessableEntity, "Missing config option: url")
+	c.rest(t, http.MethodPost, prefix+"/hooks/999/tests", nil).wantMessage(t, http.StatusNotFound, "not found")
+	c.rest(t, http.MethodGet, "/orgs/nobody/hooks", nil).wantMessage(t, http.StatusNotFound, "GetOrgByName")
+	for _, other := range []string{"/admin", "/user"} {
+		if a := c.rest(t, http.MethodPost, other+"/hooks/1/tests", nil); a.status != http.StatusNotFound {
+			t.Errorf("test of a hook below %s: %d", other, a.status)
+		}
+	}
+}
+
+// sink takes deliveries by HTTP.
+func sink(t *testing.T) (url string, taken <-chan delivery) {
+	t.Helper()
+	deliveries := make(chan delivery, 100)
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		deliveries <- delivery{time.Now(), r.Header, body}
+	}))
+	t.Cleanup(server.Close)
+	return server.URL + "/hook", deliveries
+}
+
+// next waits for a delivery.
+func next(t *testing.T, taken <-chan delivery) delivery {
+	t.Helper()
+	select {
+	case d := <-taken:
+		return d
+	case <-time.After(callTimeout):
+		t.Fatal("nothing was delivered")
+		return delivery{}
+	}
+}
+
+// checkHookTest: a test is a push, which only a hook for pushes gets, and a
+// changed secret is not taken over.
+func checkHookTest(t *testing.T, c client, prefix string) {
+	defer c.dropHooks(t, prefix)
+	url, taken := sink(t)
+	quiet := c.addHook(t, prefix, hookBody(url, "secret-of-another", "workflow_job"))
+	h := c.addHook(t, prefix, hookBody(url, "secret-one", "workflow_job"))
+	c.rest(t, http.MethodPatch, fmt.Sprintf("%s/hooks/%d", prefix, h.ID), hookBody(url, "secret-two", "workflow_job", "push")).want(t, http.StatusOK, nil)
+	for _, id := range []int64{quiet.ID, h.ID} {
+		c.rest(t, http.MethodPost, fmt.Sprintf("%s/hooks/%d/tests", prefix, id), nil).want(t, http.StatusNoContent, nil)
+	}
+	d := next(t, taken)
+	mac := hmac.New(sha256.New, []byte("secret-one"))
+	mac.Write(d.body)
+	if got := d.header.Get("X-Gitea-Signature"); got != hex.EncodeToString(mac.Sum(nil)) {
+		t.Errorf("signature %q", got)
+	}
+	if d.header.Get("X-Gitea-Event") != "push" || d.header.Get("X-Gitea-Hook-Installation-Target-Type") != "repository" {
+		t.Errorf("header %v", d.header)
+	}
+	if len(taken) != 0 {
+		t.Error("another delivery")
+	}
+}
+
+// checkHookEvents: a job is told of to the hooks of its own scopes only.
+func checkHookEvents(t *testing.T, c client) {
+	url, taken := sink(t)
+	other, _ := c.addJobs(t, 1, "elsewhere")
+	defer c.dropHooks(t, "/admin", "/user", "/repos/"+other)
+	c.addHook(t, "/repos/"+other, hookBody(url, "", "workflow_job"))
+	c.addHook(t, "/user", hookBody(url, "", "push"))
+	c.addHook(t, "/admin", hookBody(url, "s3cret", "workflow_job"))
+	for range 2 { // by the time the second is told of, all of the first has come
+		repo, _ := c.addJobs(t, 1, "told")
+		for told := false; !told; {
+			d := next(t, taken)
+			if d.header.Get("X-Gitea-Event") == "push" || strings.Contains(string(d.body), `"full_name": "`+other+`"`) {
+				continue // of the real server's commits, and late ones
+			}
+			if d.header.Get("X-Gitea-Hook-Installation-Target-Type") != "system" || len(d.header.Get("X-Gitea-Signature")) != 64 {
+				t.Fatalf("header %v, body %s", d.header, d.body)
+			}
+			told = strings.Contains(string(d.body), `"full_name": "`+repo+`"`)
+		}
+	}
+}
+
+// TestDefaultHooks: a hook of the instance that is no system webhook gets no
+// events.
+func TestDefaultHooks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := &hookSink{}
+		c, server := newMemory(t, giteatest.Options{HookClient: &http.Client{Transport: sink}})
+		body := hookBody("http://scaler.test/hook", "", "workflow_job")
+		body["config"].(map[string]string)["is_system_webhook"] = "false"
+		c.addHook(t, "/admin", body)
+		server.AddJobs(giteatest.JobSpec{})
+		synctest.Wait()
+		if n := len(sink.deliveries()); n != 0 {
+			t.Errorf("%d deliveries", n)
+		}
+	})
+}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"debug/elf"
 	"flag"
 	"fmt"
 	"io"
@@ -81,6 +82,9 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	}
 	var err error
 	o.scaler, err = filepath.Abs(o.scaler)
+	if err == nil {
+		err = o.needsStatic()
+	}
 	if err == nil {
 		_, err = os.Stat(o.scaler)
 	}
@@ -162,4 +166,23 @@ func (out outcome) print(w io.Writer, o options) {
 	}
 	lines := strings.Split(strings.TrimSpace(string(data)), "\n")
 	fmt.Fprintf(w, "the end of the daemon's log %s:\n%s\n", path, strings.Join(lines[max(len(lines)-printedLines, 0):], "\n"))
+}
+
+// needsStatic refuses a binary that cannot run in an image of its own: all of
+// its runners would fail, which looks like losses of the daemon.
+func (o options) needsStatic() error {
+	if o.engine != engineDocker {
+		return nil
+	}
+	program, err := elf.Open(o.scaler)
+	if err != nil {
+		return nil // what is wrong with it is said where it is used
+	}
+	defer program.Close()
+	for _, p := range program.Progs {
+		if p.Type == elf.PT_INTERP {
+			return fmt.Errorf("-scaler %s is not static: build it with CGO_ENABLED=0, as make build does", o.scaler)
+		}
+	}
+	return nil
 }

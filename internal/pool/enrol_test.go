@@ -44,6 +44,13 @@ func (d *desk) Issue(_ context.Context, runner, pool string, scope plan.Scope, l
 	return token, nil
 }
 
+// breaks makes Issue fail from now on; nil lets it work again.
+func (d *desk) breaks(err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.fail = err
+}
+
 func (d *desk) Retire(_ context.Context, runner string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -105,13 +112,13 @@ func TestContainerRegistersItself(t *testing.T) {
 		r.queue(5, time.Second)
 		r.after(time.Minute)
 		r.wantJobs(giteatest.StatusSuccess, 5)
-		if n := r.gitea.State().Counts.Registrations; n != 5 || d.retired != 5 {
-			t.Errorf("%d registrations, %d tokens retired, want 5", n, d.retired)
-		}
 		if r.log.count("runner has registered itself") != 5 || strings.Contains(r.log.String(), "scaler_") {
 			t.Error("the log does not say it, or says a token")
 		}
 		r.stop()
+		if n := r.gitea.State().Counts.Registrations; n != 5 || d.retired != 5 {
+			t.Errorf("%d registrations, %d tokens retired, want 5", n, d.retired)
+		}
 		r.wantNothingLeft()
 	})
 }
@@ -137,7 +144,7 @@ func TestContainerThatNeverRegistersIsCleared(t *testing.T) {
 func TestIssueFailsAndNothingIsMade(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, d := selfRegistering(t)
-		d.fail = errors.New("no space left on device")
+		d.breaks(errors.New("no space left on device"))
 		r.runSelfRegistering(d)
 		r.queue(1, time.Second)
 		r.after(10 * time.Second)
@@ -147,7 +154,7 @@ func TestIssueFailsAndNothingIsMade(t *testing.T) {
 		if n := r.engine.Calls("Create"); n != 0 {
 			t.Errorf("%d containers", n)
 		}
-		d.fail = nil
+		d.breaks(nil)
 		r.after(time.Minute)
 		r.wantJobs(giteatest.StatusSuccess, 1)
 		r.stop()

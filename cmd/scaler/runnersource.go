@@ -10,6 +10,7 @@ import (
 
 	"scaler.io/scaler/internal/plan"
 	"scaler.io/scaler/internal/register"
+	"scaler.io/scaler/internal/server"
 	"scaler.io/scaler/internal/state"
 )
 
@@ -90,6 +91,19 @@ func (s storedRunners) find(name string) (state.Record, error) {
 
 // completeRunners offers the names of the daemon's runners to the shell.
 func completeRunners(flags *daemonFlags) cobra.CompletionFunc {
+	return completeFirst(flags, func(ctx context.Context, c *server.Client) ([]cobra.Completion, error) {
+		runners, err := c.Runners(ctx)
+		names := make([]cobra.Completion, len(runners))
+		for i, r := range runners {
+			names[i] = cobra.CompletionWithDesc(r.Name, string(r.Phase))
+		}
+		return names, err
+	})
+}
+
+// completeFirst offers what a running daemon knows for the first argument, and
+// nothing if none can be asked.
+func completeFirst(flags *daemonFlags, list func(context.Context, *server.Client) ([]cobra.Completion, error)) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		if len(args) > 0 {
 			return nil, cobra.ShellCompDirectiveNoFileComp
@@ -100,13 +114,9 @@ func completeRunners(flags *daemonFlags) cobra.CompletionFunc {
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
-		runners, err := d.client.Runners(ctx)
+		names, err := list(ctx, d.client)
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
-		}
-		names := make([]cobra.Completion, len(runners))
-		for i, r := range runners {
-			names[i] = cobra.CompletionWithDesc(r.Name, string(r.Phase))
 		}
 		return names, cobra.ShellCompDirectiveNoFileComp
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"scaler.io/scaler/internal/plan"
+	"scaler.io/scaler/internal/server"
 )
 
 func newTokenCommand() *cobra.Command {
@@ -219,24 +220,12 @@ func oneToken(_ *cobra.Command, args []string) error {
 
 // completeTokens offers the names of the daemon's tokens to the shell.
 func completeTokens(flags *daemonFlags) cobra.CompletionFunc {
-	return func(cmd *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
-		if len(args) > 0 {
-			return nil, cobra.ShellCompDirectiveNoFileComp
-		}
-		ctx, cancel := context.WithTimeout(cmd.Context(), completionTimeout)
-		defer cancel()
-		d, err := flags.find(cmd)
-		if err != nil {
-			return nil, cobra.ShellCompDirectiveNoFileComp
-		}
-		tokens, err := d.client.Tokens(ctx)
-		if err != nil {
-			return nil, cobra.ShellCompDirectiveNoFileComp
-		}
+	return completeFirst(flags, func(ctx context.Context, c *server.Client) ([]cobra.Completion, error) {
+		tokens, err := c.Tokens(ctx)
 		names := make([]cobra.Completion, len(tokens))
 		for i, t := range tokens {
 			names[i] = cobra.CompletionWithDesc(t.Name, string(t.State(time.Now())))
 		}
-		return names, cobra.ShellCompDirectiveNoFileComp
-	}
+		return names, err
+	})
 }

@@ -110,7 +110,7 @@ type RunnerConfig []byte
 type Limits struct {
 	Runners        int `yaml:"runners" default:"0" min:"0" doc:"Runners of all pools together at most; 0 is no limit."`
 	Registrations  int `yaml:"registrations" default:"600" min:"1" doc:"Runners registered per minute at most, a sixth of them at once. It bounds what an unforeseen fault can do to the server."`
-	ParallelStarts int `yaml:"parallel_starts" default:"4" min:"1" max:"64" doc:"How many runners are started at the same time at most."`
+	ParallelStarts int `yaml:"parallel_starts" default:"8" min:"1" max:"64" doc:"How many runners are started at the same time at most."`
 }
 
 // Log says what is logged and how.

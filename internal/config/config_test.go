@@ -39,7 +39,7 @@ func defaults() *Config {
 				Ulimits: map[string]string{}, LogOptions: map[string]string{}, Labels: map[string]string{},
 			},
 		}},
-		Limits:       Limits{Registrations: 600, ParallelStarts: 4},
+		Limits:       Limits{Registrations: 600, ParallelStarts: 8},
 		PollInterval: time.Second, PollActive: 250 * time.Millisecond, PollQuiet: 5 * time.Second, StateDir: "/var/lib/scaler", ControlSocket: "/run/scaler/scaler.sock",
 		Log:        Log{Level: slog.LevelInfo, Format: LogText},
 		OnShutdown: ShutdownLeave, ShutdownTimeout: 5 * time.Minute,

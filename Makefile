@@ -12,12 +12,14 @@ SEED ?= 0
 ENGINE ?= docker
 # Passed on to scaler demo, for example ARGS="--jobs 50".
 ARGS ?=
+# Where bench writes its figures, if anywhere.
+JSON ?=
 
 # A static binary whose bytes depend on the sources, the version and the Go
 # release only.
 build_flags = -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)'
 
-.PHONY: build image demo test chaos lint vulncheck reproducible clean help
+.PHONY: build image demo test chaos bench lint vulncheck reproducible clean help
 
 build: ## build the static binary bin/scaler
 	CGO_ENABLED=0 go build $(build_flags) -o $(BIN) ./cmd/scaler
@@ -42,6 +44,10 @@ test: ## run every check and test, against a real Docker engine
 chaos: build ## kill the daemon over and over and count what is lost; KILLS=200 SEED=7 ENGINE=memory
 	$(if $(filter docker,$(ENGINE)),scripts/engine up)
 	go run ./test/chaos -kills $(KILLS) -seed $(SEED) -engine $(ENGINE) -scaler $(BIN) $(ARGS)
+
+bench: build ## measure against what the same work costs by hand; JSON=FILE ARGS="-only cold_start -n 30"
+	scripts/engine up
+	go run ./bench -scaler $(BIN) $(if $(JSON),-json $(JSON)) $(ARGS)
 
 lint: ## look for faults without running anything
 	@test -z "$$(gofmt -l .)" || { echo "not formatted:"; gofmt -l .; exit 1; }

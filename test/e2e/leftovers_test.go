@@ -27,9 +27,15 @@ func belongings(ctx context.Context, name string) ([]string, error) {
 	return append(strings.Fields(networks), strings.Fields(volumes)...), err
 }
 
+// toolCache is a volume that the runner makes once for all jobs of the host.
+const toolCache = "act-toolcache"
+
 // checkLeftovers kills a runner while its job is in a container of its own on
 // the host's engine, as with a docker:// label. The runner cleans nothing up.
 func checkLeftovers(t *testing.T, r *rig) {
+	if _, err := docker(t.Context(), "volume", "inspect", toolCache); err != nil {
+		t.Cleanup(func() { _, _ = docker(context.WithoutCancel(t.Context()), "volume", "rm", "-f", toolCache) })
+	}
 	d := r.daemon(t, settings{Pools: []pool{{Name: "boxed", Label: "boxed", Max: 1, DockerSocket: true}}})
 	repo := r.repo(t, realgitea.Admin, "boxed", 1, "sleep 30s")
 	r.gitea.Dispatch(t, repo, workflowFile)

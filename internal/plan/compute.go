@@ -38,108 +38,50 @@ func Compute(spec Spec, snap Snapshot) Plan {
 	return c.result()
 }
 
-// pool is a Pool with what was counted of it.
-type pool struct {
-	Pool
-	count  PoolCount
-	all    int      // runners that occupy a place
-	alive  int      // of these, the ones that are to stay
-	boot   int      // of these, the ones that are starting
-	ending int      // runners that have ended, whose verdict is not in yet
-	supply int      // of these, the ones that are or will be free
-	idle   []Runner // the free ones, longest idle first
-	hold   string
-}
-
 type computation struct {
-	spec    Spec
-	snap    Snapshot
-	pools   []*pool
-	byName  map[string]*pool
-	jobs    []Job
-	match   *matching
-	plan    Plan
-	running int // runners of all pools, and those to be started
+	spec     Spec
+	snap     Snapshot
+	pools    []*pool
+	byName   map[string]*pool
+	matcher  *Matcher
+	jobs     []Decision // the queued jobs, and what becomes of them
+	assigned *assignment
+	plan     Plan
+	starts   []Action // those for jobs
+	running  int      // runners of all pools, and those to be started
+	text     []byte   // of a reason that is being written
 }
 
 func newComputation(spec Spec, snap Snapshot) *computation {
-	c := &computation{spec: spec, snap: snap, byName: make(map[string]*pool, len(spec.Pools)), running: len(snap.Runners)}
-	for _, p := range spec.Pools {
-		q := &pool{Pool: p, count: PoolCount{Name: p.Name}, hold: holdReason(p, snap)}
+	c := &computation{spec: spec, snap: snap, byName: make(map[string]*pool, len(spec.Pools)), running: len(snap.Runners),
+		matcher: NewMatcher(spec.Pools), jobs: byAge(snap.Jobs), pools: make([]*pool, 0, len(spec.Pools))}
+	pools := make([]pool, len(spec.Pools))
+	for i, p := range spec.Pools {
+		q := &pools[i]
+		q.Pool, q.count.Name, q.hold = p, p.Name, holdReason(p, snap)
 		c.pools = append(c.pools, q)
 		c.byName[p.Name] = q
 	}
-	for _, r := range snap.Runners {
-		if p := c.byName[r.Pool]; p != nil {
-			p.add(r)
+	for i := range snap.Runners {
+		if p := c.byName[snap.Runners[i].Pool]; p != nil {
+			p.add(&snap.Runners[i])
 		}
 	}
+	leaving := 0 // about as many actions come of it
 	for _, p := range c.pools {
-		slices.SortFunc(p.idle, func(a, b Runner) int {
-			return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.Name, b.Name))
-		})
+		leaving += p.count.Leaving
+		slices.SortFunc(p.idle, longerIdle)
 	}
-	c.jobs = slices.Clone(snap.Jobs)
-	slices.SortFunc(c.jobs, func(a, b Job) int {
-		return cmp.Or(a.QueuedAt.Compare(b.QueuedAt), cmp.Compare(a.ID, b.ID))
-	})
-	c.jobs = slices.CompactFunc(c.jobs, func(a, b Job) bool { return a.ID == b.ID })
+	c.plan.Actions = make([]Action, 0, leaving)
 	return c
 }
 
-// holdReason says why nothing may be started in a pool, or nothing.
-func holdReason(p Pool, snap Snapshot) string {
-	if snap.Hold != "" {
-		return snap.Hold
+// longerIdle puts the runner first that was created first.
+func longerIdle(a, b *Runner) int {
+	if age := a.CreatedAt.Compare(b.CreatedAt); age != 0 {
+		return age
 	}
-	if why, unknown := snap.Unknown[p.Scope]; unknown {
-		return why
-	}
-	return p.Hold
-}
-
-// add counts a runner of the pool.
-func (p *pool) add(r Runner) {
-	p.all++
-	p.count.Total++
-	switch {
-	case r.HasJob:
-		p.count.Busy++
-		if r.Phase == PhaseStarting || r.Phase == PhaseIdle || r.Phase == PhaseBusy {
-			p.alive++
-		}
-	case r.Phase == PhaseStarting:
-		p.count.Starting++
-		p.alive++
-		p.boot++
-		p.supply++
-	case r.Phase == PhaseIdle:
-		p.count.Idle++
-		p.alive++
-		p.supply++
-		p.idle = append(p.idle, r)
-	case r.Phase == PhaseBusy:
-		// Its job has just ended, or its scope could not be read.
-		p.count.Busy++
-		p.alive++
-	case r.Phase == PhaseExited || r.Phase == PhaseRemoving:
-		p.count.Leaving++
-		p.ending++
-	default:
-		p.count.Leaving++
-	}
-}
-
-// room is how many more runners the pool may start.
-func (p *pool) room() int {
-	if p.hold != "" {
-		return 0
-	}
-	n := max(p.Max-p.all, 0)
-	if p.Probe {
-		n = min(n, max(1-p.boot-p.ending, 0))
-	}
-	return n
+	return cmp.Compare(a.Name, b.Name)
 }
 
 // globalRoom is how many more runners all pools may start.
@@ -150,7 +92,7 @@ func (c *computation) globalRoom() int {
 	return max(c.spec.MaxRunners-c.running, 0)
 }
 
-func (c *computation) act(kind ActionKind, r Runner, reason string) {
+func (c *computation) act(kind ActionKind, r *Runner, reason string) {
 	c.plan.Actions = append(c.plan.Actions, Action{Kind: kind, Pool: r.Pool, Runner: r.Name, Reason: reason})
 }
 
@@ -167,7 +109,7 @@ func (c *computation) grow(p *pool) {
 // keepReady starts what min and idle ask for beyond the queued jobs.
 func (c *computation) keepReady() {
 	for i, p := range c.pools {
-		spare := c.match.capacity[i] - len(c.match.inPool[i])
+		spare := c.assigned.capacity[i] - c.assigned.count[i]
 		for p.room() > 0 && c.globalRoom() > 0 {
 			var reason string
 			switch {
@@ -192,7 +134,7 @@ func (c *computation) shrink() {
 		if _, unknown := c.snap.Unknown[p.Scope]; unknown {
 			continue
 		}
-		surplus := min(p.supply-len(c.match.inPool[i])-p.Idle, p.alive-p.Min)
+		surplus := min(p.supply-c.assigned.count[i]-p.Idle, p.alive-p.Min)
 		for _, r := range p.idle {
 			idle := c.snap.Now.Sub(r.Since)
 			if surplus <= 0 {
@@ -213,13 +155,12 @@ func (c *computation) shrink() {
 // next job, and does not ask again (gitea#33497). Any change of a runner's
 // state at the server wakes it.
 func (c *computation) nudge() {
-	for i, p := range c.pools {
-		waits := slices.ContainsFunc(c.match.inPool[i], func(j int) bool {
-			seen := c.jobs[j].SeenAt
-			return !seen.IsZero() && c.snap.Now.Sub(seen) >= nudgeAfter
-		})
-		k := slices.IndexFunc(p.idle, func(r Runner) bool { return c.snap.Now.Sub(r.Since) >= nudgeAfter && !c.unknown(r) })
-		if !waits || k < 0 || c.snap.Now.Sub(p.NudgedAt) < nudgeAgain {
+	for _, p := range c.pools {
+		if !p.overdue || c.snap.Now.Sub(p.NudgedAt) < nudgeAgain {
+			continue
+		}
+		k := slices.IndexFunc(p.idle, func(r *Runner) bool { return c.snap.Now.Sub(r.Since) >= nudgeAfter && !c.unknown(r) })
+		if k < 0 {
 			continue
 		}
 		r := p.idle[k]
@@ -228,36 +169,17 @@ func (c *computation) nudge() {
 			c.act(ActionNudge, r, reason)
 			continue
 		}
+		p.idle = slices.Delete(p.idle, k, k+1)
 		c.lose(p, r)
 		c.takeOut(r, reason+", and the server has no way to wake it")
 	}
 }
 
 // takeOut begins the way down of a free runner.
-func (c *computation) takeOut(r Runner, reason string) { c.act(ActionDrain, r, reason) }
+func (c *computation) takeOut(r *Runner, reason string) { c.act(ActionDrain, r, reason) }
 
 // unknown reports whether it could not be read which jobs the runner has.
-func (c *computation) unknown(r Runner) bool {
+func (c *computation) unknown(r *Runner) bool {
 	_, unknown := c.snap.Unknown[r.Scope]
 	return unknown
-}
-
-// result puts the plan into its order: what frees places first, then starts.
-func (c *computation) result() Plan {
-	for i, p := range c.pools {
-		p.count.Waiting = len(c.match.inPool[i])
-		p.count.Hold = p.hold
-		c.plan.Pools = append(c.plan.Pools, p.count)
-	}
-	rank := map[ActionKind]int{ActionRemove: 0, ActionKill: 1, ActionStop: 2, ActionDrain: 3, ActionNudge: 4, ActionRestart: 5, ActionStart: 6}
-	slices.SortStableFunc(c.plan.Actions, func(a, b Action) int { return cmp.Compare(rank[a.Kind], rank[b.Kind]) })
-	return c.plan
-}
-
-// short prints a duration without the precision that nobody reads.
-func short(d time.Duration) string {
-	if d < time.Second {
-		return d.Round(time.Millisecond).String()
-	}
-	return d.Round(time.Second).String()
 }

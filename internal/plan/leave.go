@@ -10,7 +10,8 @@ import (
 // the ones that must go whatever the queue says. It runs before the queue is
 // served, so that such a runner is no supply.
 func (c *computation) leave() {
-	for _, r := range c.snap.Runners {
+	for i := range c.snap.Runners {
+		r := &c.snap.Runners[i]
 		switch {
 		case r.Phase == PhaseExited && c.restart(r):
 		case r.Phase == PhaseExited, r.Phase == PhaseRemoving:
@@ -22,6 +23,10 @@ func (c *computation) leave() {
 			c.step(r)
 		}
 	}
+	for _, p := range c.pools {
+		// All that were buried at once: one by one would take long.
+		p.idle = slices.DeleteFunc(p.idle, func(r *Runner) bool { return r.Gone && !c.unknown(r) })
+	}
 	c.shed()
 }
 
@@ -29,7 +34,7 @@ func (c *computation) leave() {
 // identity stays, whatever ended the container: a crash, a reboot of the host,
 // somebody's docker rm. It reports whether the runner stays, be it that it has
 // to wait.
-func (c *computation) restart(r Runner) bool {
+func (c *computation) restart(r *Runner) bool {
 	p := c.byName[r.Pool]
 	if p == nil || r.Ephemeral || r.Told || r.Gone || !r.Registered || p.alive >= p.Max {
 		return false
@@ -50,7 +55,7 @@ func (c *computation) restart(r Runner) bool {
 // bury ends a runner that the server has deleted. It gets no job any more and
 // does not end by itself, so it is no supply. One that has just had a job may
 // still be clearing up.
-func (c *computation) bury(r Runner) {
+func (c *computation) bury(r *Runner) {
 	if p := c.byName[r.Pool]; p != nil && (r.Phase == PhaseIdle || r.Phase == PhaseStarting) {
 		c.lose(p, r)
 	}
@@ -60,7 +65,7 @@ func (c *computation) bury(r Runner) {
 }
 
 // step decides about one runner that is known to have no job.
-func (c *computation) step(r Runner) {
+func (c *computation) step(r *Runner) {
 	p := c.byName[r.Pool]
 	age := c.snap.Now.Sub(later(r.Since, r.JobSeen))
 	switch r.Phase {
@@ -93,7 +98,7 @@ func (c *computation) step(r Runner) {
 // stopLimit is how long a runner without a job may take to obey. A used
 // ephemeral runner has nothing to finish; any other may have been given a job
 // that no list shows yet, so it keeps the time that it was promised.
-func stopLimit(p *pool, r Runner) (limit time.Duration, known bool) {
+func stopLimit(p *pool, r *Runner) (limit time.Duration, known bool) {
 	if r.Ephemeral && r.Used {
 		return exitGrace, true
 	}
@@ -114,13 +119,15 @@ func (c *computation) shed() {
 				reason = "the daemon is draining to shut down"
 			}
 			c.takeOut(r, reason)
+			p.idle = p.idle[1:]
 			c.lose(p, r)
 		}
 	}
 }
 
-// lose takes a runner that is leaving out of the pool's supply.
-func (c *computation) lose(p *pool, r Runner) {
+// lose takes a runner that is leaving out of the pool's supply; the caller takes
+// it out of idle.
+func (c *computation) lose(p *pool, r *Runner) {
 	p.alive--
 	p.supply--
 	p.count.Leaving++
@@ -130,7 +137,6 @@ func (c *computation) lose(p *pool, r Runner) {
 		return
 	}
 	p.count.Idle--
-	p.idle = slices.DeleteFunc(p.idle, func(o Runner) bool { return o.Name == r.Name })
 }
 
 func later(a, b time.Time) time.Time {

@@ -108,9 +108,7 @@ func (m *Manager) needs(now time.Time) map[plan.Scope]*need {
 func (m *Manager) view(ctx context.Context, scope plan.Scope, n *need) *scopeView {
 	v := &scopeView{running: make(map[int64]plan.Job), runners: make(map[int64]plan.ServerRunner)}
 	if n.queue {
-		list, err := m.ports.Forge.QueuedJobs(ctx, scope, max(n.limit, 1), func(j plan.Job) bool {
-			return slices.ContainsFunc(n.pools, func(p plan.Pool) bool { return p.Serves(j) })
-		})
+		list, err := m.ports.Forge.QueuedJobs(ctx, scope, max(n.limit, 1), plan.NewMatcher(n.pools).Serves)
 		if err != nil {
 			v.err = err
 			return v

@@ -1,0 +1,70 @@
+package plan
+
+// pool is a Pool with what was counted of it.
+type pool struct {
+	Pool
+	count   PoolCount
+	all     int       // runners that occupy a place
+	alive   int       // of these, the ones that are to stay
+	boot    int       // of these, the ones that are starting
+	ending  int       // runners that have ended, whose verdict is not in yet
+	supply  int       // of these, the ones that are or will be free
+	idle    []*Runner // the free ones, longest idle first
+	overdue bool      // a job that it is to serve has waited for nudgeAfter
+	hold    string
+}
+
+// holdReason says why nothing may be started in a pool, or nothing.
+func holdReason(p Pool, snap Snapshot) string {
+	if snap.Hold != "" {
+		return snap.Hold
+	}
+	if why, unknown := snap.Unknown[p.Scope]; unknown {
+		return why
+	}
+	return p.Hold
+}
+
+// add counts a runner of the pool.
+func (p *pool) add(r *Runner) {
+	p.all++
+	p.count.Total++
+	switch {
+	case r.HasJob:
+		p.count.Busy++
+		if r.Phase == PhaseStarting || r.Phase == PhaseIdle || r.Phase == PhaseBusy {
+			p.alive++
+		}
+	case r.Phase == PhaseStarting:
+		p.count.Starting++
+		p.alive++
+		p.boot++
+		p.supply++
+	case r.Phase == PhaseIdle:
+		p.count.Idle++
+		p.alive++
+		p.supply++
+		p.idle = append(p.idle, r)
+	case r.Phase == PhaseBusy:
+		// Its job has just ended, or its scope could not be read.
+		p.count.Busy++
+		p.alive++
+	case r.Phase == PhaseExited || r.Phase == PhaseRemoving:
+		p.count.Leaving++
+		p.ending++
+	default:
+		p.count.Leaving++
+	}
+}
+
+// room is how many more runners the pool may start.
+func (p *pool) room() int {
+	if p.hold != "" {
+		return 0
+	}
+	n := max(p.Max-p.all, 0)
+	if p.Probe {
+		n = min(n, max(1-p.boot-p.ending, 0))
+	}
+	return n
+}

@@ -1,0 +1,69 @@
+package plan
+
+import "strconv"
+
+// serve assigns the queued jobs: first to free runners beyond those that a
+// pool keeps idle, then to these too, then to runners that are to be started.
+func (c *computation) serve() {
+	a := newAssignment(c.jobs, len(c.pools), c.matcher)
+	c.assigned = a
+	for i, p := range c.pools {
+		a.capacity[i] = max(p.supply-p.Idle, 0)
+	}
+	a.placeAll(nil)
+	for i, p := range c.pools {
+		a.capacity[i] = max(p.supply, a.capacity[i])
+	}
+	a.placeAll(nil)
+	starts := make([]int, len(c.pools))
+	a.placeAll(func(i int) bool {
+		p := c.pools[i]
+		if p.room() == 0 || c.globalRoom() == 0 {
+			return false
+		}
+		c.grow(p)
+		a.capacity[i]++
+		starts[i]++
+		return true
+	})
+	c.explain(starts)
+}
+
+// explain writes the start actions, each for a job that waits for it, and
+// what becomes of every job.
+func (c *computation) explain(starts []int) {
+	// The youngest jobs of a pool are the ones that need the new runners: the
+	// free ones go to the oldest.
+	free, all := make([]int, len(c.pools)), 0
+	for i, n := range c.assigned.count {
+		free[i] = n - starts[i]
+		all += starts[i]
+	}
+	refusals := &refusals{computation: c}
+	c.starts = make([]Action, 0, all)
+	for j := range c.jobs {
+		d := &c.jobs[j]
+		job := &d.Job
+		i := c.assigned.pool[j]
+		if i == none {
+			d.Reason = refusals.why(job, c.assigned.kind[j])
+			continue
+		}
+		p := c.pools[i]
+		p.overdue = p.overdue || !job.SeenAt.IsZero() && c.snap.Now.Sub(job.SeenAt) >= nudgeAfter
+		d.Pool, d.Reason = p.Name, "a runner is free or starting"
+		if free[i] > 0 {
+			free[i]--
+			continue
+		}
+		d.Reason = "a runner is being started for it"
+		c.starts = append(c.starts, Action{Kind: ActionStart, Pool: p.Name, Job: job.ID, Reason: c.whyStart(job)})
+	}
+}
+
+// whyStart is the reason of a start for a job. There are many of them.
+func (c *computation) whyStart(job *Job) string {
+	c.text = strconv.AppendInt(append(c.text[:0], "job "...), job.ID, 10)
+	c.text = append(append(c.text, " of "...), job.Repo...)
+	return string(append(c.text, " waits and no runner of the pool is free"...))
+}

@@ -28,6 +28,7 @@ import (
 	sdk "code.gitea.io/sdk/gitea"
 	"connectrpc.com/connect"
 
+	"scaler.io/scaler/internal/gateway/runnerext"
 	"scaler.io/scaler/internal/plan"
 )
 
@@ -86,7 +87,7 @@ type Client struct {
 	log        *slog.Logger
 	runners    runnerv1connect.RunnerServiceClient
 	ping       pingv1connect.PingServiceClient
-	deregister *connect.Client[deregisterRequest, deregisterResponse]
+	deregister *connect.Client[runnerext.DeregisterRequest, runnerext.DeregisterResponse]
 
 	canDisable    capability
 	canDeregister capability
@@ -133,7 +134,7 @@ func New(o Options) (*Client, error) {
 	limit := connect.WithReadMaxBytes(maxBody)
 	c.runners = runnerv1connect.NewRunnerServiceClient(httpClient, rpc, limit)
 	c.ping = pingv1connect.NewPingServiceClient(httpClient, rpc, limit)
-	c.deregister = connect.NewClient[deregisterRequest, deregisterResponse](
+	c.deregister = connect.NewClient[runnerext.DeregisterRequest, runnerext.DeregisterResponse](
 		httpClient, rpc+deregisterProcedure, connect.WithProtoJSON(), limit)
 	return c, nil
 }

@@ -5,14 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strconv"
 	"strings"
 
 	runnerv1 "code.gitea.io/actions-proto-go/runner/v1"
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/structpb"
 
+	"scaler.io/scaler/internal/gateway/runnerext"
 	"scaler.io/scaler/internal/plan"
 )
 
@@ -173,15 +172,8 @@ func authenticate(req connect.AnyRequest, id plan.Identity) {
 }
 
 // deregisterProcedure is a proposed call by which a runner deletes itself,
-// with what is in its .runner file. No release of Gitea has it, and so neither
-// has the protocol's package; its messages are small enough to be sent as
-// plain JSON objects.
+// with what is in its .runner file. No release of Gitea has it.
 const deregisterProcedure = "/runner.v1.RunnerService/Deregister"
-
-type (
-	deregisterRequest  = structpb.Struct
-	deregisterResponse = structpb.Struct
-)
 
 // Deregister has a runner delete itself, which needs no API token. Where the
 // server does not have this, as far as one first try shows, it returns
@@ -192,12 +184,7 @@ func (c *Client) Deregister(ctx context.Context, id plan.Identity) error {
 	answered := false
 	err := c.canDeregister.do(ctx, func() error {
 		call := &call{kind: KindDeregister}
-		req := connect.NewRequest(&deregisterRequest{Fields: map[string]*structpb.Value{
-			// The JSON form of a 64-bit integer is a string.
-			"id":    structpb.NewStringValue(strconv.FormatInt(id.ID, 10)),
-			"uuid":  structpb.NewStringValue(id.UUID),
-			"token": structpb.NewStringValue(id.Token.Reveal()),
-		}})
+		req := connect.NewRequest(&runnerext.DeregisterRequest{Id: id.ID, Uuid: id.UUID, Token: id.Token.Reveal()})
 		authenticate(req, id)
 		_, err := c.deregister.CallUnary(withCall(ctx, call), req)
 		if err == nil {

@@ -54,7 +54,7 @@ func (s *Server) rpcHandler() http.Handler {
 	mux.Handle(pingv1connect.NewPingServiceHandler(pingService{}, limit))
 	mux.Handle(runnerv1connect.NewRunnerServiceHandler(runnerService{s}, limit, connect.WithCompressMinBytes(1024)))
 	if s.opts.Deregister {
-		mux.HandleFunc("POST "+deregisterProcedure, s.deregister)
+		mux.Handle("POST "+deregisterProcedure, connect.NewUnaryHandler(deregisterProcedure, s.deregister, limit))
 	}
 	return http.StripPrefix("/api/actions", mux)
 }

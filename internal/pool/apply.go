@@ -29,6 +29,9 @@ const (
 	retryMax = time.Minute
 )
 
+// retryPause is how long to wait after so many failures, 1 or more.
+func retryPause(failures int) time.Duration { return min(retryMin<<min(failures-1, 10), retryMax) }
+
 // apply begins what the plan says. Each step runs beside the loop, under a
 // deadline of its own, and is finished even if the daemon is told to end.
 func (m *Manager) apply(ctx context.Context, p plan.Plan) {
@@ -163,7 +166,7 @@ func (m *Manager) settle(res result) {
 		log.Debug("runner not started", "err", res.err)
 	case res.err != nil:
 		r.retries++
-		r.retryAt = time.Now().Add(min(retryMin<<min(r.retries-1, 10), retryMax))
+		r.retryAt = time.Now().Add(retryPause(r.retries))
 		m.conditions.set(subject, res.op+": "+res.err.Error(), time.Now())
 		return
 	default:

@@ -112,7 +112,7 @@ func (m *Manager) swept(name string, err error) {
 	}
 	l.sweeping = false
 	l.retries++
-	l.retryAt = time.Now().Add(min(retryMin<<min(l.retries-1, 10), retryMax))
+	l.retryAt = time.Now().Add(retryPause(l.retries))
 	m.leftovers[name] = l
 }
 

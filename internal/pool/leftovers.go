@@ -2,7 +2,6 @@ package pool
 
 import (
 	"context"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -33,28 +32,31 @@ func (m *Manager) lookForLeftovers(ctx context.Context, seen *observation) {
 		return
 	}
 	m.lookedAt = seen.at
-	for _, name := range slices.Sorted(maps.Keys(made)) {
-		r := m.runners[name]
-		_, container := seen.containers[name]
-		switch {
-		case r != nil && r.op == "":
+	for name, r := range m.runners {
+		if r.op == "" && seen.containers[name].State == plan.ContainerRunning {
 			m.noteJobContainers(r, made[name])
-		case r == nil && !container:
-			l := m.leftovers[name]
-			l.jobs = union(l.jobs, made[name])
-			m.leftovers[name] = l
 		}
+	}
+	for name, jobs := range made {
+		if _, container := seen.containers[name]; container || m.runners[name] != nil {
+			continue
+		}
+		l := m.leftovers[name]
+		l.jobs = union(l.jobs, jobs)
+		m.leftovers[name] = l
 	}
 }
 
-// noteJobContainers stores the names that are not known yet. They outlive the
-// containers, and with them what proves whose they were.
+// noteJobContainers stores the names of the containers that a runner which
+// lives has for its jobs now. They outlive the containers, and with them what
+// proves whose they were. Those of earlier jobs are not kept: a runner that
+// lives has cleaned up after them itself.
 func (m *Manager) noteJobContainers(r *runner, names []string) {
-	all := union(r.rec.JobContainers, names)
-	if len(all) == len(r.rec.JobContainers) {
+	names = union(names, nil)
+	if slices.Equal(names, r.rec.JobContainers) {
 		return
 	}
-	r.rec.JobContainers = all
+	r.rec.JobContainers = names
 	m.save(r)
 }
 

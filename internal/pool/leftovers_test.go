@@ -2,12 +2,14 @@ package pool
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"scaler.io/scaler/internal/giteatest"
+	"scaler.io/scaler/internal/plan"
 )
 
 const jobContainer = "GITEA-ACTIONS-TASK-7"
@@ -115,6 +117,38 @@ func TestPersistentRunnerStartsAgainWithoutLeftovers(t *testing.T) {
 		r.after(10 * time.Second)
 		if n := r.engine.Volumes(); n != 0 || r.only().Name != runner {
 			t.Errorf("%d volumes left; runner %s, before %s", n, r.only().Name, runner)
+		}
+		r.stop()
+		r.killAll()
+	})
+}
+
+// A persistent runner may have thousands of jobs in its life.
+func TestJobContainersOfEarlierJobsAreNotKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, giteatest.Options{}, persistent, sole(func(p *plan.Pool) { p.Min = 1 }))
+		r.run()
+		r.after(5 * time.Second)
+		runner := r.only().Name
+		noted := func() string {
+			records, err := r.store.Records()
+			if err != nil || len(records) != 1 {
+				t.Fatalf("records %v, %v", records, err)
+			}
+			return strings.Join(records[0].JobContainers, " ")
+		}
+		for i := range 5 {
+			name := fmt.Sprintf("%s-%d", jobContainer, i)
+			r.engine.AddJobContainer(runner, name)
+			r.after(time.Minute)
+			if got := noted(); got != name {
+				t.Errorf("while job %d runs, %q is noted", i, got)
+			}
+			r.engine.EndJobContainer(name)
+			r.after(time.Minute)
+			if got := noted(); got != "" {
+				t.Errorf("after job %d, %q is noted", i, got)
+			}
 		}
 		r.stop()
 		r.killAll()

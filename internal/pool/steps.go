@@ -105,8 +105,8 @@ func (m *Manager) remake(ctx context.Context, rec state.Record, note string) (st
 			return rec, err
 		}
 	}
-	// Before the new one can have jobs of its own. What cannot be cleared now
-	// goes with the runner.
+	// Before the new one can have jobs of its own. Containers that cannot be
+	// cleared now are found again by their labels.
 	if err := m.clearJobs(ctx, rec); err != nil {
 		m.log.Warn("leftovers of a job not removed", "pool", rec.Pool, "runner", rec.Name, "err", err)
 	}

@@ -110,7 +110,7 @@ func (e *memEngine) getList(w http.ResponseWriter, r *http.Request) {
 	list := make([]map[string]any, 0, len(e.containers))
 	for _, c := range e.containers {
 		if c.carries(filters.Label) {
-			list = append(list, map[string]any{"Id": c.id, "Names": []string{"/" + c.name}, "Image": memImage, "State": c.status, "Status": c.status, "Labels": c.labels})
+			list = append(list, map[string]any{"Id": c.id, "Names": []string{"/" + c.name}, "Image": memImage, "State": c.status, "Status": c.statusText(), "Labels": c.labels})
 		}
 	}
 	answer(w, http.StatusOK, list)

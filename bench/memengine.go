@@ -147,3 +147,14 @@ func (e *memEngine) remove(c *memContainer) error {
 	e.emit(c, "destroy")
 	return os.RemoveAll(c.dir)
 }
+
+// statusText words the state as the engine's list does.
+func (c *memContainer) statusText() string {
+	switch c.status {
+	case "running":
+		return "Up 2 seconds"
+	case "exited":
+		return fmt.Sprintf("Exited (%d) 1 second ago", c.code)
+	}
+	return "Created"
+}

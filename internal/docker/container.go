@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"regexp"
+	"strconv"
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
@@ -136,6 +139,7 @@ func (e *Engine) Signal(ctx context.Context, id, signal string) error {
 func (e *Engine) Remove(ctx context.Context, id string, force bool) error {
 	full, err := e.own(ctx, id)
 	if err == nil {
+		e.expectGone(full, true)
 		err = e.call(ctx, "remove container "+id, func(ctx context.Context) error {
 			return e.client.ContainerRemove(ctx, full, container.RemoveOptions{RemoveVolumes: true, Force: force})
 		})
@@ -148,13 +152,29 @@ func (e *Engine) Remove(ctx context.Context, id string, force bool) error {
 		}
 	}
 	if err != nil && !errors.Is(err, plan.ErrNotFound) {
+		e.expectGone(full, false)
 		return err
 	}
 	e.forget(full)
 	return nil
 }
 
-// List returns all our containers, whatever their state, without exit codes.
+// exitedStatus is how the engine's list words that a container has exited, in
+// the API of every version: "Exited (0) 5 seconds ago".
+var exitedStatus = regexp.MustCompile(`^Exited \((-?\d+)\)`)
+
+// exitCode reads the exit code of a container from a list.
+func exitCode(c container.Summary) (code int, known bool) {
+	m := exitedStatus.FindStringSubmatch(c.Status)
+	if m == nil || c.State != container.StateExited {
+		return 0, false
+	}
+	code, err := strconv.Atoi(m[1])
+	return code, err == nil
+}
+
+// List returns all our containers, whatever their state, with the exit codes
+// as far as the list tells them.
 func (e *Engine) List(ctx context.Context) ([]plan.Container, error) {
 	var found []container.Summary
 	err := e.call(ctx, "list containers", func(ctx context.Context) (err error) {
@@ -171,13 +191,13 @@ func (e *Engine) List(ctx context.Context) ([]plan.Container, error) {
 			continue
 		}
 		owned[c.ID] = true
-		list = append(list, plan.Container{
-			ID: c.ID, Runner: c.Labels[LabelRunner], Pool: c.Labels[LabelPool],
-			State: plan.ContainerState(c.State),
-		})
+		one := plan.Container{ID: c.ID, Runner: c.Labels[LabelRunner], Pool: c.Labels[LabelPool], State: plan.ContainerState(c.State)}
+		one.ExitCode, one.Ended = exitCode(c)
+		list = append(list, one)
 	}
 	e.mu.Lock()
 	e.owned = owned
+	maps.DeleteFunc(e.removing, func(id string, _ bool) bool { return !owned[id] })
 	e.mu.Unlock()
 	return list, nil
 }
@@ -194,7 +214,7 @@ func (e *Engine) Inspect(ctx context.Context, id string) (plan.Container, error)
 		State: plan.ContainerState(found.State.Status),
 	}
 	if c.State == plan.ContainerExited {
-		c.ExitCode = found.State.ExitCode
+		c.ExitCode, c.Ended = found.State.ExitCode, true
 	}
 	return c, nil
 }

@@ -82,10 +82,11 @@ type Engine struct {
 
 	pulls singleflight.Group
 
-	mu      sync.Mutex
-	present map[string]bool  // images that were seen on the engine
-	owned   map[string]bool  // full ids of containers that were seen to be ours
-	owners  map[string]owner // numeric ids of user names, by pool, image and user
+	mu       sync.Mutex
+	present  map[string]bool  // images that were seen on the engine
+	owned    map[string]bool  // full ids of containers that were seen to be ours
+	removing map[string]bool  // full ids of containers that we are removing
+	owners   map[string]owner // numeric ids of user names, by pool, image and user
 }
 
 // New checks the configuration and returns an Engine. It does no I/O: whether
@@ -113,6 +114,7 @@ func New(cfg Config) (*Engine, error) {
 		backoff:  backoff{first: 250 * time.Millisecond, max: 15 * time.Second},
 		present:  map[string]bool{},
 		owned:    map[string]bool{},
+		removing: map[string]bool{},
 		owners:   map[string]owner{},
 	}
 	if e.log == nil {

@@ -65,9 +65,12 @@ func testLifecycle(t *testing.T, r *rig) {
 	if err := e.Start(t.Context(), id, nil); err != nil {
 		t.Fatal(err)
 	}
-	want.State, want.ExitCode = plan.ContainerExited, 7
+	want.State, want.ExitCode, want.Ended = plan.ContainerExited, 7, true
 	if got := ended(t, e, id); got != want {
 		t.Errorf("after the end: %+v, want %+v", got, want)
+	}
+	if list, err := e.List(t.Context()); err != nil || !slices.Contains(list, want) {
+		t.Errorf("after the end List() = %+v, %v; want it to hold %+v", list, err, want)
 	}
 	for range 2 { // the second finds nothing, which is success
 		if err := e.Remove(t.Context(), id, false); err != nil {

@@ -32,8 +32,8 @@ func (b backoff) delay(failures int) time.Duration {
 }
 
 // Watch follows the engine's event stream and calls notify with the name of a
-// runner whose container was started, has died, was destroyed or ran out of
-// memory. After each (re)connection it calls notify(""): anything may have
+// runner whose container has died, or was destroyed by somebody else. What we do
+// ourselves is no news. After each (re)connection it calls notify(""): anything may have
 // happened before, so the caller must look at all containers. An event is a
 // hint, may come twice, and never says more than "look again". notify must not
 // block for long.
@@ -76,7 +76,7 @@ func (e *Engine) follow(ctx context.Context, connected func(), notify func(strin
 	defer cancel()
 	filter := e.ours()
 	filter.Add("type", string(events.ContainerEventType))
-	for _, action := range []events.Action{events.ActionStart, events.ActionDie, events.ActionDestroy, events.ActionOOM} {
+	for _, action := range []events.Action{events.ActionDie, events.ActionDestroy} {
 		filter.Add("event", string(action))
 	}
 	// Events returns once the engine has answered, but the engine answers
@@ -105,7 +105,7 @@ func (e *Engine) follow(ctx context.Context, connected func(), notify func(strin
 	for {
 		select {
 		case m := <-messages:
-			if runner := m.Actor.Attributes[LabelRunner]; runner != "" {
+			if runner := m.Actor.Attributes[LabelRunner]; runner != "" && !e.expected(m.Actor.ID) {
 				notify(runner)
 			}
 		case err := <-errs:

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"testing"
 	"time"
+
+	"github.com/docker/docker/api/types/container"
 )
 
 // watching runs Watch and returns what it notifies. The test ends only after
@@ -48,7 +50,6 @@ func testWatch(t *testing.T, r *rig) {
 	}
 	runner := r.instance + "-watch"
 	id := start(t, e, runner)
-	expect(t, seen, runner) // start
 	if err := e.Signal(t.Context(), id, "SIGKILL"); err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +58,16 @@ func testWatch(t *testing.T, r *rig) {
 	if err := e.Remove(t.Context(), id, false); err != nil {
 		t.Fatal(err)
 	}
-	expect(t, seen, runner) // destroy
+	foreign := r.instance + "-watch-foreign"
+	id = start(t, e, foreign)
+	if err := r.base.client.ContainerRemove(t.Context(), id, container.RemoveOptions{Force: true}); err != nil {
+		t.Fatal(err)
+	}
+	for told := ""; told != foreign; {
+		if told = <-seen; told == runner {
+			t.Error("told of the runner that we have removed, which is no news")
+		}
+	}
 }
 
 func TestBackoff(t *testing.T) {

@@ -76,5 +76,24 @@ func (e *Engine) forget(id string) {
 	delete(e.owned, id)
 }
 
+// expectGone notes whether we are removing a container, so that its event is no
+// news. What succeeded is noted until a list shows that it is gone.
+func (e *Engine) expectGone(id string, expect bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if expect {
+		e.removing[id] = true
+		return
+	}
+	delete(e.removing, id)
+}
+
+// expected reports whether the event of a container's end is of our own making.
+func (e *Engine) expected(id string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.removing[id]
+}
+
 // name returns the container's name as people write it.
 func name(c container.InspectResponse) string { return strings.TrimPrefix(c.Name, "/") }

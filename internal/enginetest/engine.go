@@ -274,7 +274,7 @@ func (e *Engine) List(context.Context) ([]plan.Container, error) {
 }
 
 func (c *container) view() plan.Container {
-	return plan.Container{ID: c.id, Runner: c.runner, Pool: c.pool, State: c.state, ExitCode: c.code}
+	return plan.Container{ID: c.id, Runner: c.runner, Pool: c.pool, State: c.state, ExitCode: c.code, Ended: c.state == plan.ContainerExited}
 }
 
 // Inspect implements pool.Inspector.

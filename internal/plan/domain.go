@@ -158,9 +158,11 @@ type Container struct {
 	Runner string // label io.scaler.runner
 	Pool   string // label io.scaler.pool
 	State  ContainerState
-	// ExitCode holds for an exited container only, and only where the engine
-	// was asked for one container.
+	// ExitCode holds if Ended is set.
 	ExitCode int
+	// Ended is set for an exited container whose exit code is known, which it
+	// may not be from a list.
+	Ended bool
 }
 
 // File is a file to be put into a container before it starts.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,10 +36,10 @@ func retryPause(failures int) time.Duration { return min(retryMin<<min(failures-
 
 // apply begins what the plan says. Each step runs beside the loop, under a
 // deadline of its own, and is finished even if the daemon is told to end.
-func (m *Manager) apply(ctx context.Context, p plan.Plan) {
+func (m *Manager) apply(ctx context.Context, seen *observation, p plan.Plan) {
 	for _, a := range p.Actions {
 		if a.Kind == plan.ActionStart {
-			m.begin(ctx, m.newRunner(a), opStart)
+			m.begin(ctx, m.newRunner(a), opStart, evidence{})
 			continue
 		}
 		r := m.runners[a.Runner]
@@ -50,7 +52,11 @@ func (m *Manager) apply(ctx context.Context, p plan.Plan) {
 		} else {
 			r.rec.Note = a.Reason
 		}
-		m.begin(ctx, r, string(a.Kind))
+		var end evidence
+		if a.Kind == plan.ActionRemove {
+			end = m.evidence(ctx, seen, r)
+		}
+		m.begin(ctx, r, string(a.Kind), end)
 	}
 	m.resume(ctx)
 }
@@ -58,19 +64,20 @@ func (m *Manager) apply(ctx context.Context, p plan.Plan) {
 // resume takes up steps whose intent is stored and whose effect has not been
 // confirmed: they failed, or the daemon ended in between.
 func (m *Manager) resume(ctx context.Context) {
+	starting := slices.ContainsFunc(slices.Collect(maps.Values(m.runners)), func(r *runner) bool { return r.op == opStart })
 	for _, r := range m.runners {
 		if r.op != "" || time.Now().Before(r.retryAt) {
 			continue
 		}
 		switch {
 		case r.rec.Phase == plan.PhaseDraining && !r.rec.Disabled:
-			m.begin(ctx, r, opDrain)
+			m.begin(ctx, r, opDrain, evidence{})
 		case r.rec.Nudging:
-			m.begin(ctx, r, opNudge)
+			m.begin(ctx, r, opNudge, evidence{})
 		case r.rec.Phase == plan.PhaseStopping && !r.rec.Signalled && r.job == nil:
-			m.begin(ctx, r, opStop)
-		case r.rec.Online && r.rec.Ephemeral && !r.rec.Concealed && (r.rec.Phase == plan.PhaseIdle || r.rec.Phase == plan.PhaseBusy):
-			m.begin(ctx, r, opConceal)
+			m.begin(ctx, r, opStop, evidence{})
+		case r.toConceal() && (!starting || time.Since(r.rec.StartedAt) >= concealWithin):
+			m.begin(ctx, r, opConceal, evidence{})
 		}
 	}
 }
@@ -98,22 +105,45 @@ func (m *Manager) newRunner(a plan.Action) *runner {
 }
 
 // begin runs one step on a copy of the runner's record.
-func (m *Manager) begin(ctx context.Context, r *runner, op string) {
+func (m *Manager) begin(ctx context.Context, r *runner, op string, end evidence) {
 	r.op = op
-	s := step{rec: r.rec, suspect: r.suspect}
+	s := step{rec: r.rec, suspect: r.suspect, end: end}
 	timeout := stepTimeout
 	if op == opStart || op == opRestart {
 		timeout += m.cfg.Pools[r.rec.Pool].StartTimeout
 		s.careful = m.breakers[r.rec.Pool].probing
 	}
 	go func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
-		defer cancel()
 		began := time.Now()
-		res := m.do(ctx, op, s)
+		res := m.inTurn(op, s, func() result {
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
+			defer cancel()
+			return m.do(ctx, op, s)
+		})
 		res.op, res.took = op, time.Since(began)
 		m.results <- res
 	}()
+}
+
+// inTurn does a step once there is a place for it. A start that has waited for
+// its place until the shutdown is not made.
+func (m *Manager) inTurn(op string, s step, do func() result) result {
+	switch op {
+	case opStart, opRestart:
+		if m.starts.enter(m.stopping) != nil {
+			return result{rec: s.rec, gone: op == opStart} // nothing has been made yet
+		}
+		res := do()
+		if bound, changed := m.starts.leave(!res.overload); changed && res.overload {
+			m.log.Warn("the engine cannot keep up: fewer runners are started at a time", "at_most", bound, "err", res.err)
+		}
+		return res
+	case opRemove:
+		if m.ends.enter(context.Background()) == nil {
+			defer m.ends.leave(true)
+		}
+	}
+	return do()
 }
 
 func (m *Manager) do(ctx context.Context, op string, s step) result {

@@ -20,6 +20,7 @@ func (m *Manager) assess(seen *observation) {
 	for scope, v := range seen.scopes {
 		m.conditions.set("gitea "+scope.String(), text(v.err), seen.at)
 	}
+	var changed, moved []*runner
 	for _, r := range m.runners {
 		before := r.rec
 		r.findJob(seen.scopes[r.rec.Scope], seen.at)
@@ -28,12 +29,16 @@ func (m *Manager) assess(seen *observation) {
 		}
 		m.look(r, seen)
 		if r.rec.Phase != before.Phase || r.rec.Used != before.Used || r.rec.Online != before.Online || r.rec.Job != before.Job {
-			m.save(r)
-			if r.rec.Phase != before.Phase {
-				m.pace.happens(seen.at)
-				m.announce(r)
-			}
+			changed = append(changed, r)
 		}
+		if r.rec.Phase != before.Phase {
+			moved = append(moved, r)
+		}
+	}
+	m.save(changed...)
+	for _, r := range moved {
+		m.pace.happens(seen.at)
+		m.announce(r)
 	}
 }
 
@@ -246,10 +251,17 @@ func (m *Manager) scopeOf(pool string) plan.Scope {
 	return plan.Scope{}
 }
 
-// save writes the record and says so if it cannot. In memory it stays as it
-// is, and the next change writes it again.
-func (m *Manager) save(r *runner) bool {
-	err := m.ports.Store.Put(r.rec)
+// save writes the records at once and says so if it cannot. In memory they stay
+// as they are, and the next change writes them again.
+func (m *Manager) save(runners ...*runner) bool {
+	if len(runners) == 0 {
+		return true
+	}
+	records := make([]state.Record, len(runners))
+	for i, r := range runners {
+		records[i] = r.rec
+	}
+	err := m.ports.Store.Put(records...)
 	m.conditions.set("state", text(err), time.Now())
 	return err == nil
 }

@@ -335,11 +335,11 @@ type fullDisk struct {
 	full atomic.Bool
 }
 
-func (f *fullDisk) Put(r state.Record) error {
+func (f *fullDisk) Put(records ...state.Record) error {
 	if f.full.Load() {
-		return fmt.Errorf("store runner %s: %w", r.Name, syscall.ENOSPC)
+		return fmt.Errorf("store %d runners: %w", len(records), syscall.ENOSPC)
 	}
-	return f.store.Put(r)
+	return f.store.Put(records...)
 }
 
 func TestFullDiskStartsNothingAndKeepsRunnersSafe(t *testing.T) {

@@ -26,8 +26,7 @@ func (m *Manager) lookForLeftovers(ctx context.Context, seen *observation) {
 	if seen.engineErr != nil || seen.at.Sub(m.lookedAt) < auditInterval {
 		return
 	}
-	made, err := m.ports.Sweeper.JobContainers(ctx)
-	m.conditions.set("containers of jobs", text(err), seen.at)
+	made, err := m.jobContainers(ctx, seen)
 	if err != nil {
 		return
 	}
@@ -98,7 +97,7 @@ func (m *Manager) sweepDue(ctx context.Context) {
 			err := m.clearJobs(ctx, state.Record{Name: name, JobContainers: l.jobs})
 			select {
 			case m.requests <- func() { m.swept(name, err) }:
-			case <-m.stopping: // the next start finds it again
+			case <-m.stopping.Done(): // the next start finds it again
 			}
 		}()
 	}

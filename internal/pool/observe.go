@@ -20,6 +20,8 @@ type observation struct {
 	containers map[string]plan.Container // by runner name
 	engineErr  error
 	scopes     map[plan.Scope]*scopeView
+	// madeForJobs is what jobContainers has found, nil before it was asked for.
+	madeForJobs *madeForJobs
 }
 
 // scopeView is one scope at the server.
@@ -29,8 +31,8 @@ type scopeView struct {
 	total   int                // queued jobs that the server counts
 	running map[int64]plan.Job // by runner id
 	runners map[int64]plan.ServerRunner
-	// audited is set if runners has all of the scope's runners.
-	audited bool
+	listed  bool // runners has all of the scope's runners
+	audited bool // so it has, and it is time to compare them with ours
 }
 
 // need is what a cycle has to read of a scope.
@@ -39,7 +41,7 @@ type need struct {
 	limit   int  // how many jobs its pools could serve
 	pools   []plan.Pool
 	running bool // a runner of ours is there
-	runners bool // a runner is expected to come online
+	runners bool // one is expected to come online, or many have ended
 	audit   bool // it is time to compare all runners with ours
 }
 
@@ -57,7 +59,7 @@ func (m *Manager) observe(ctx context.Context) *observation {
 	}
 	var group errgroup.Group
 	var mu sync.Mutex
-	for scope, n := range m.needs(seen.at) {
+	for scope, n := range m.needs(seen) {
 		group.Go(func() error {
 			view := m.view(ctx, scope, n)
 			mu.Lock()
@@ -71,7 +73,8 @@ func (m *Manager) observe(ctx context.Context) *observation {
 }
 
 // needs says what has to be read: nothing is asked for that no decision needs.
-func (m *Manager) needs(now time.Time) map[plan.Scope]*need {
+func (m *Manager) needs(seen *observation) map[plan.Scope]*need {
+	now := seen.at
 	needs := make(map[plan.Scope]*need)
 	of := func(s plan.Scope) *need {
 		if needs[s] == nil {
@@ -95,6 +98,9 @@ func (m *Manager) needs(now time.Time) map[plan.Scope]*need {
 		n.runners = n.runners || r.rec.Phase == plan.PhaseStarting && !r.rec.Online
 		// One that should have exited by now may have been deleted.
 		n.audit = n.audit || r.rec.Phase == plan.PhaseFinishing && !r.gone && now.Sub(r.rec.Since) >= finishingDoubt
+	}
+	for scope := range m.endedTogether(seen.containers) {
+		of(scope).runners = true
 	}
 	for _, n := range needs {
 		if now.Sub(m.auditedAt) >= auditInterval {
@@ -133,7 +139,8 @@ func (m *Manager) view(ctx context.Context, scope plan.Scope, n *need) *scopeVie
 		if err != nil {
 			v.err = err
 		}
-		v.audited = n.audit && err == nil && list.Complete
+		v.listed = err == nil && list.Complete
+		v.audited = n.audit && v.listed
 		for _, r := range list.Runners {
 			v.runners[r.ID] = r
 		}

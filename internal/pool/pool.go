@@ -26,8 +26,11 @@ const (
 	shutdownWait   = 30 * time.Second
 	drainPoll      = time.Second // pace of a draining shutdown
 	// cycleGap is the least time between two cycles: what many containers
-	// report at once makes one cycle.
-	cycleGap = 50 * time.Millisecond
+	// report at once makes one cycle. Where a cycle takes longer, twice that
+	// time is between them, so that looking leaves most of the time for doing,
+	// up to cycleGapMost.
+	cycleGap     = 50 * time.Millisecond
+	cycleGapMost = time.Second
 )
 
 // Options are the settings of one pool that the planner does not need.
@@ -93,8 +96,8 @@ type Manager struct {
 	cycle      uint64
 	started    time.Time
 
-	starts   chan struct{} // a place for each start that may be under way
-	ends     chan struct{} // likewise for removals
+	starts   *places // for the starts that may be under way
+	ends     *places // likewise for removals
 	results  chan result
 	trigger  chan struct{}
 	requests chan func() // to be called by the loop
@@ -103,10 +106,11 @@ type Manager struct {
 		mu   sync.Mutex
 		jobs []int64
 	}
-	stopping chan struct{} // closed when nothing new may begin
-	status   atomic.Pointer[plan.Status]
-	records  atomic.Pointer[map[string]state.Record]
-	ready    func() // called once, after the first cycle
+	stopping  context.Context // ends when nothing new may begin
+	cutStarts context.CancelFunc
+	status    atomic.Pointer[plan.Status]
+	records   atomic.Pointer[map[string]state.Record]
+	ready     func() // called once, after the first cycle
 }
 
 // runner is a record with what only the loop knows of it.
@@ -142,20 +146,22 @@ type result struct {
 	cannotDisable bool
 	deleted       bool  // the server does not know the runner any more
 	sweepErr      error // what its jobs left is not cleared away
+	overload      bool  // the engine could not keep up with a start
 	took          time.Duration
 }
 
 // New returns a Manager. It does no I/O.
 func New(cfg Config, ports Ports, log *slog.Logger) *Manager {
+	stopping, cutStarts := context.WithCancel(context.Background())
 	m := &Manager{
 		cfg: cfg, ports: ports, log: log,
 		runners: make(map[string]*runner), breakers: make(map[string]*breaker),
 		conditions: newConditions(log), canNudge: true,
 		firstSeen: make(map[int64]time.Time), nudged: make(map[string]time.Time), corpses: make(map[corpse]time.Time),
 		leftovers: make(map[string]leftover), nudges: make(map[string]uint64),
-		starts: make(chan struct{}, max(cfg.ParallelStarts, 1)), ends: make(chan struct{}, max(cfg.ParallelStarts, 1)),
+		starts: newPlaces(cfg.ParallelStarts), ends: newPlaces(cfg.ParallelStarts),
 		pace:    newPace(cfg.Pace),
-		results: make(chan result), trigger: make(chan struct{}, 1), requests: make(chan func()), stopping: make(chan struct{}),
+		results: make(chan result), trigger: make(chan struct{}, 1), requests: make(chan func()), stopping: stopping, cutStarts: cutStarts,
 		ready: func() {},
 	}
 	for name := range cfg.Pools {
@@ -199,10 +205,10 @@ func (m *Manager) Run(ctx context.Context) error {
 
 // turn is the loop itself. A trigger only moves the timer forward.
 func (m *Manager) turn(ctx context.Context) {
-	m.runCycle(ctx)
+	gap := m.timeCycle(ctx)
 	m.ready()
 	last := time.Now()
-	timer := time.NewTimer(m.pace.jittered(last))
+	timer := time.NewTimer(max(m.pace.jittered(last), gap))
 	defer timer.Stop()
 	for {
 		select {
@@ -215,13 +221,20 @@ func (m *Manager) turn(ctx context.Context) {
 			f()
 		case <-m.trigger:
 			m.hear(time.Now())
-			timer.Reset(max(cycleGap-time.Since(last), 0))
+			timer.Reset(max(gap-time.Since(last), 0))
 		case <-timer.C:
-			m.runCycle(ctx)
+			gap = m.timeCycle(ctx)
 			last = time.Now()
-			timer.Reset(m.pace.jittered(last))
+			timer.Reset(max(m.pace.jittered(last), gap))
 		}
 	}
+}
+
+// timeCycle runs a cycle and returns how long the next one has to wait at least.
+func (m *Manager) timeCycle(ctx context.Context) (gap time.Duration) {
+	began := time.Now()
+	m.runCycle(ctx)
+	return min(max(2*time.Since(began), cycleGap), cycleGapMost)
 }
 
 // runCycle is observe, plan, apply.
@@ -238,7 +251,7 @@ func (m *Manager) runCycle(ctx context.Context) {
 	m.sweepDue(ctx)
 	spec, snap := m.spec(seen), m.snapshot(seen)
 	p := plan.Compute(spec, snap)
-	m.apply(ctx, p)
+	m.apply(ctx, seen, p)
 	m.publish(spec, seen, p)
 }
 
@@ -263,7 +276,7 @@ func (m *Manager) load() error {
 // shutdown ends the loop: it waits, for a bounded time, for what was begun.
 func (m *Manager) shutdown(ctx context.Context) {
 	ctx = context.WithoutCancel(ctx)
-	close(m.stopping)
+	m.cutStarts()
 	if m.cfg.DrainOnShutdown {
 		m.drain(ctx)
 	}

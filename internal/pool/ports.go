@@ -87,7 +87,8 @@ type issuer interface {
 
 // store keeps records durably.
 type store interface {
-	Put(state.Record) error
+	// Put writes all of the records or none.
+	Put(...state.Record) error
 	Delete(name string) error
 	Records() ([]state.Record, error)
 }

@@ -22,45 +22,36 @@ type step struct {
 	rec     state.Record
 	suspect bool // the container ended without having been told to
 	careful bool // the pool's runners have failed
+	// What the cycle saw of a runner that has ended.
+	end evidence
 }
 
 // start makes a registered runner in a running container. If any of it fails,
 // what was made is left to remove, which finds it by the record.
 func (m *Manager) start(ctx context.Context, s step) result {
-	select {
-	case <-m.stopping: // it has waited for its place until the shutdown
-		return result{rec: s.rec, gone: true}
-	case m.starts <- struct{}{}:
-		defer func() { <-m.starts }()
-	}
 	if err := m.ports.Store.Put(s.rec); err != nil {
 		return result{rec: s.rec, err: err, gone: true} // nothing has been made yet
 	}
+	var overload bool
 	rec, err := m.make(ctx, s)
 	if err == nil {
-		err = m.launch(ctx, rec)
+		overload, err = m.launch(ctx, rec)
 	}
 	if err != nil {
 		rec.Enter(plan.PhaseExited, err.Error(), time.Now())
-		return result{rec: rec, err: errors.Join(err, m.ports.Store.Put(rec))}
+		return result{rec: rec, err: errors.Join(err, m.ports.Store.Put(rec)), overload: overload}
 	}
 	rec.StartedAt = time.Now()
 	if err := m.ports.Store.Put(rec); err != nil {
 		// It runs, which is what counts; the next change is stored again.
 		m.log.Warn("start of a runner not noted in the state", "runner", rec.Name, "err", err)
 	}
-	return result{rec: rec}
+	return result{rec: rec, overload: overload}
 }
 
 // restart gives a persistent runner whose container has ended another one,
 // made as its pool says today, with the identity that it has.
 func (m *Manager) restart(ctx context.Context, s step) result {
-	select {
-	case <-m.stopping:
-		return result{rec: s.rec}
-	case m.starts <- struct{}{}:
-		defer func() { <-m.starts }()
-	}
 	end, err := m.inquire(ctx, s)
 	switch {
 	case err != nil:
@@ -114,7 +105,7 @@ func (m *Manager) remake(ctx context.Context, rec state.Record, note string) (st
 	if err != nil {
 		return rec, err
 	}
-	if err := m.launch(ctx, rec); err != nil {
+	if _, err := m.launch(ctx, rec); err != nil {
 		return rec, err
 	}
 	rec.StartedAt = time.Now()
@@ -182,26 +173,29 @@ func (m *Manager) make(ctx context.Context, s step) (state.Record, error) {
 	return rec, errors.Join(err, createErr)
 }
 
-// launch puts the runner's files into its container and starts it.
-func (m *Manager) launch(ctx context.Context, rec state.Record) error {
+// launch puts the runner's files into its container and starts it. It reports
+// whether the engine could not keep up.
+func (m *Manager) launch(ctx context.Context, rec state.Record) (overload bool, err error) {
 	opts := m.cfg.Pools[rec.Pool]
 	var files []plan.File
 	if rec.Identity != nil {
 		dotRunner, err := dotRunner(rec)
 		if err != nil {
-			return err
+			return false, err
 		}
 		files = append(files, plan.File{Path: path.Join(opts.DataDir, register.DotRunnerName), Mode: 0o600, Data: dotRunner})
 	}
 	runnerConfig, err := opts.RunnerConfig(rec.Name)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if err := m.ports.Store.Put(rec); err != nil {
-		return err
+		return false, err
 	}
 	files = append(files, plan.File{Path: path.Join(opts.DataDir, runnerConfigName), Mode: 0o644, Data: runnerConfig})
-	return m.ports.Engine.Start(ctx, rec.ContainerID, files)
+	began := time.Now()
+	err = m.ports.Engine.Start(ctx, rec.ContainerID, files)
+	return time.Since(began) >= slowStart, err
 }
 
 // dotRunner composes the runner's file. An ephemeral runner is to end after one
@@ -258,8 +252,6 @@ func (m *Manager) stop(ctx context.Context, s step) result {
 // container, and forgets the record last, so that it can be done again from
 // the beginning.
 func (m *Manager) remove(ctx context.Context, s step) result {
-	m.ends <- struct{}{}
-	defer func() { <-m.ends }()
 	rec := s.rec
 	end, err := m.inquire(ctx, s)
 	switch {
@@ -268,10 +260,9 @@ func (m *Manager) remove(ctx context.Context, s step) result {
 	case end.state == plan.ContainerRunning:
 		return result{rec: rec, alive: true}
 	}
+	// That it has ended is stored, and all of this can be done again: the phase
+	// is for people.
 	rec.Enter(plan.PhaseRemoving, end.note, time.Now())
-	if err := m.ports.Store.Put(rec); err != nil {
-		return result{rec: s.rec, err: err}
-	}
 	// The start of a container that has never run may still be under way in
 	// the engine, from a daemon that has died. Once it is removed it cannot
 	// come to life, and take a job, with a runner that is being deregistered.
@@ -279,6 +270,9 @@ func (m *Manager) remove(ctx context.Context, s step) result {
 		if err := m.ports.Engine.Remove(ctx, rec.ContainerID, false); err != nil {
 			return result{rec: rec, err: err}
 		}
+	}
+	if s.end.unlisted {
+		rec.Deregistered = true
 	}
 	if !rec.Deregistered {
 		rec.Existed, err = m.deregister(ctx, rec)
@@ -297,7 +291,10 @@ func (m *Manager) remove(ctx context.Context, s step) result {
 			return result{rec: rec, err: err}
 		}
 	}
-	res := result{rec: rec, gone: true, sweepErr: m.clearJobs(ctx, rec)}
+	res := result{rec: rec, gone: true}
+	if !s.end.leftNothing || len(rec.JobContainers) > 0 {
+		res.sweepErr = m.clearJobs(ctx, rec)
+	}
 	if err := m.ports.Store.Delete(rec.Name); err != nil {
 		return result{rec: rec, err: err}
 	}

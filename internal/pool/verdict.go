@@ -35,7 +35,10 @@ func (m *Manager) inquire(ctx context.Context, s step) (ending, error) {
 	if s.rec.ContainerID == "" {
 		return e, nil
 	}
-	c, err := m.ports.Inspector.Inspect(ctx, s.rec.ContainerID)
+	c, err := s.end.container, error(nil)
+	if !c.Ended {
+		c, err = m.ports.Inspector.Inspect(ctx, s.rec.ContainerID)
+	}
 	switch {
 	case errors.Is(err, plan.ErrNotFound):
 		return e, nil

@@ -33,6 +33,7 @@ type Store struct {
 	db       *bbolt.DB
 	path     string
 	contents contents
+	writer   writer
 }
 
 // Instance is the id under which everything that this daemon makes is
@@ -50,27 +51,40 @@ func (s *Store) Format() uint64 { return s.contents.format }
 // Path is the path of the state file.
 func (s *Store) Path() string { return s.path }
 
-// Put writes a record and returns once it is on disk. The error wraps
-// ErrNoSpace or ErrReadOnly if that is the cause; the record is then as it was
-// before, and the store can be used further.
-func (s *Store) Put(r Record) error {
-	data, err := r.encode()
-	if err != nil {
-		return fmt.Errorf("encode runner %s: %w", r.Name, err)
+// Put writes records, all or none, and returns once they are on disk. Calls that
+// come at one time share the time that this takes. The error wraps ErrNoSpace or
+// ErrReadOnly if that is the cause; the records are then as they were before,
+// and the store can be used further.
+func (s *Store) Put(records ...Record) error {
+	data := make([][]byte, len(records))
+	for i, r := range records {
+		var err error
+		if data[i], err = r.encode(); err != nil {
+			return fmt.Errorf("encode runner %s: %w", r.Name, err)
+		}
 	}
-	err = s.db.Update(func(tx *bbolt.Tx) error {
-		return tx.Bucket(runnersBucket).Put([]byte(r.Name), data)
+	err := s.write(func(tx *bbolt.Tx) error {
+		bucket := tx.Bucket(runnersBucket)
+		for i, r := range records {
+			if err := bucket.Put([]byte(r.Name), data[i]); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
-	if err != nil {
-		return fmt.Errorf("store runner %s in %s: %w", r.Name, s.path, explain(err))
+	switch {
+	case err == nil:
+		return nil
+	case len(records) == 1:
+		return fmt.Errorf("store runner %s in %s: %w", records[0].Name, s.path, explain(err))
 	}
-	return nil
+	return fmt.Errorf("store %d runners in %s: %w", len(records), s.path, explain(err))
 }
 
 // Delete removes a record and returns once that is on disk. A record that
 // does not exist is no error. Errors are as those of Put.
 func (s *Store) Delete(name string) error {
-	err := s.db.Update(func(tx *bbolt.Tx) error {
+	err := s.write(func(tx *bbolt.Tx) error {
 		return tx.Bucket(runnersBucket).Delete([]byte(name))
 	})
 	if err != nil {

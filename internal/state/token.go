@@ -45,7 +45,7 @@ func (s *Store) Commit(c TokenChanges) error {
 	if len(c.PutTokens)+len(c.DeleteTokens)+len(c.PutEnrolments)+len(c.DeleteEnrolments)+len(c.Audit) == 0 {
 		return nil
 	}
-	if err := s.db.Update(c.apply); err != nil {
+	if err := s.write(c.apply); err != nil {
 		return fmt.Errorf("store tokens in %s: %w", s.path, explain(err))
 	}
 	return nil

@@ -92,7 +92,7 @@ func (e *fakeEngine) getList(w http.ResponseWriter, r *http.Request) {
 	for _, c := range e.list(all, f["label"]) {
 		list = append(list, map[string]any{
 			"Id": c.id, "Names": []string{"/" + c.name}, "Image": c.config.Image, "Created": c.created.Unix(),
-			"State": c.status, "Status": c.status, "Labels": c.config.Labels,
+			"State": c.status, "Status": c.statusText(), "Labels": c.config.Labels,
 		})
 	}
 	answer(w, http.StatusOK, list)

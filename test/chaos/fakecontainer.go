@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"maps"
@@ -157,4 +158,15 @@ func hasLabel(labels map[string]string, want string) bool {
 		}
 	}
 	return false
+}
+
+// statusText words the state as the engine's list does.
+func (c *fakeContainer) statusText() string {
+	switch c.status {
+	case "running":
+		return "Up 2 seconds"
+	case "exited":
+		return fmt.Sprintf("Exited (%d) 1 second ago", c.exitCode)
+	}
+	return "Created"
 }

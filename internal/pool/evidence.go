@@ -1,0 +1,65 @@
+package pool
+
+import (
+	"context"
+
+	"scaler.io/scaler/internal/plan"
+)
+
+// listEnded is how many runners of a scope must have ended together for one
+// list of the scope's runners to be cheaper than a question for each.
+const listEnded = 4
+
+// evidence is what a cycle saw of a runner that has ended, which saves its
+// removal from asking again. What is not set is not known.
+type evidence struct {
+	container   plan.Container // as listed, with its exit code; zero if that is not known
+	unlisted    bool           // the server has no such runner any more
+	leftNothing bool           // no container of its jobs is there
+}
+
+// evidence collects what is known of a runner that has ended.
+func (m *Manager) evidence(ctx context.Context, seen *observation, r *runner) (e evidence) {
+	if c := seen.containers[r.rec.Name]; c.Ended && c.ID == r.rec.ContainerID {
+		e.container = c
+	}
+	if v, id := seen.scopes[r.rec.Scope], r.rec.Identity; v != nil && v.listed && id != nil {
+		_, found := v.runners[id.ID]
+		e.unlisted = !found
+	}
+	made, err := m.jobContainers(ctx, seen)
+	e.leftNothing = err == nil && len(made[r.rec.Name]) == 0
+	return e
+}
+
+// jobContainers names the containers that runners have made for their jobs. It
+// asks once a cycle.
+func (m *Manager) jobContainers(ctx context.Context, seen *observation) (map[string][]string, error) {
+	if seen.madeForJobs == nil {
+		made, err := m.ports.Sweeper.JobContainers(ctx)
+		m.conditions.set("containers of jobs", text(err), seen.at)
+		seen.madeForJobs = &madeForJobs{made, err}
+	}
+	return seen.madeForJobs.names, seen.madeForJobs.err
+}
+
+// madeForJobs is the answer to the question for containers of jobs.
+type madeForJobs struct {
+	names map[string][]string // by runner
+	err   error
+}
+
+// endedTogether returns the scopes in which so many runners have ended that
+// their list is to be read.
+func (m *Manager) endedTogether(containers map[string]plan.Container) map[plan.Scope]bool {
+	counts, many := make(map[plan.Scope]int), make(map[plan.Scope]bool)
+	for name, r := range m.runners {
+		if r.op != "" || r.rec.Identity == nil || r.rec.Deregistered || !containers[name].Ended {
+			continue
+		}
+		if counts[r.rec.Scope]++; counts[r.rec.Scope] >= listEnded {
+			many[r.rec.Scope] = true
+		}
+	}
+	return many
+}

@@ -1,0 +1,76 @@
+package state
+
+import (
+	"sync"
+
+	"go.etcd.io/bbolt"
+)
+
+// writer brings changes that come at one time to disk together: while one
+// transaction is being written, the changes that come gather for the next. A
+// change that comes alone waits for nothing.
+type writer struct {
+	turn sync.Mutex // held while a batch is written
+
+	mu      sync.Mutex
+	pending *batch // gathers changes, nil if there are none
+}
+
+// batch is changes that are written in one transaction.
+type batch struct {
+	changes []func(*bbolt.Tx) error
+	errs    []error       // one for each change, once done is closed
+	done    chan struct{} // closed when all are on disk, or have failed
+}
+
+// write makes a change in a transaction and returns once it is on disk. On an
+// error it has not been made. The change may be called twice, and only what
+// the last call did holds.
+func (s *Store) write(change func(*bbolt.Tx) error) error {
+	w := &s.writer
+	w.mu.Lock()
+	b, first := w.pending, w.pending == nil
+	if first {
+		b = &batch{done: make(chan struct{})}
+		w.pending = b
+	}
+	place := len(b.changes)
+	b.changes = append(b.changes, change)
+	w.mu.Unlock()
+	if !first {
+		<-b.done
+		return b.errs[place]
+	}
+	w.turn.Lock()
+	defer w.turn.Unlock()
+	w.mu.Lock()
+	w.pending = nil
+	w.mu.Unlock()
+	defer close(b.done)
+	b.write(s.db)
+	return b.errs[place]
+}
+
+// write writes the batch. If one change fails, each is tried by itself, so that
+// it hurts no other.
+func (b *batch) write(db *bbolt.DB) {
+	b.errs = make([]error, len(b.changes))
+	err := db.Update(func(tx *bbolt.Tx) error {
+		for _, change := range b.changes {
+			if err := change(tx); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err == nil {
+		return
+	}
+	if len(b.changes) == 1 {
+		b.errs[0] = err
+		return
+	}
+	for i, change := range b.changes {
+		b.errs[i] = db.Update(change)
+	}
+}

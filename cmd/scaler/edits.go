@@ -2,113 +2,189 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"log/slog"
 	"os"
+	"os/signal"
 	"path/filepath"
-	"reflect"
 	"slices"
+	"strings"
+	"syscall"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
 
-	"scaler.io/scaler/internal/config"
+	"scaler.io/scaler/internal/server"
 )
 
 // Pace of the look at the configuration file.
 const (
 	editsPoll   = 5 * time.Second        // where no change is reported, as through some mounts
 	editsSettle = 100 * time.Millisecond // an editor writes in several steps
+	// reloadTimeout bounds one reload, most of which is waiting for a cycle to end.
+	reloadTimeout = time.Minute
 )
 
-// edits follows the configuration file while the daemon runs. What takes
-// effect at once is whether a registration token is enabled; for the rest it
-// says that a restart is needed.
+// edits follows the configuration file and has each new content taken over, once.
 type edits struct {
-	path    string
-	log     *slog.Logger
-	applied *config.Config // what the daemon runs with
-	enable  func(token string, enabled bool) (changed bool)
-	trigger func()
+	path string
+	poll time.Duration // between looks at the file where no change is reported
+	log  *slog.Logger
+	take func(ctx context.Context, data []byte) (server.Reloaded, error)
+	// reload takes it over also if it is as it was: SIGHUP asks for that.
+	reload func(ctx context.Context) (server.Reloaded, error)
 }
 
-// follow looks at the file each time it changes, until ctx ends.
+// follow looks at the file each time it changes, until ctx ends. What it finds
+// wrong is for take to tell.
 func (e *edits) follow(ctx context.Context) {
-	changes, stop := e.watch()
-	defer stop()
-	ticker := time.NewTicker(editsPoll)
+	var seen [sha256.Size]byte // none: it may have changed since the daemon read it
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+	w := newFileWatch(e.log)
+	defer w.close()
+	ticker := time.NewTicker(e.poll)
 	defer ticker.Stop()
-	var seen fileStamp // none: it may have changed since the daemon read it
 	for {
-		if now := stamp(e.path); now != seen {
-			seen = now
-			e.look()
+		w.follow(e.path)
+		if data, err := os.ReadFile(e.path); err == nil && sha256.Sum256(data) != seen {
+			seen = sha256.Sum256(data)
+			e.try(ctx, func(ctx context.Context) (server.Reloaded, error) { return e.take(ctx, data) })
 		}
 		select {
 		case <-ctx.Done():
 			return
-		case <-changes:
+		case <-hangups:
+			e.log.Info("told to read the configuration again", "path", e.path)
+			e.try(ctx, e.reload)
+		case <-w.changes():
 			select {
 			case <-time.After(editsSettle):
 			case <-ctx.Done():
 				return
 			}
+			w.drain()
 		case <-ticker.C:
 		}
 	}
 }
 
-// watch reports events in the file's directory, since editors put another file
-// in its place. Without it the file is polled all the same.
-func (e *edits) watch() (<-chan fsnotify.Event, func()) {
+// try reloads within its time. The error is shown and logged by the reload.
+func (e *edits) try(ctx context.Context, reload func(context.Context) (server.Reloaded, error)) {
+	ctx, cancel := context.WithTimeout(ctx, reloadTimeout)
+	defer cancel()
+	_, _ = reload(ctx)
+}
+
+// fileWatch reports changes in the directories in which a file, or one of the links
+// that lead to it, is put in place.
+type fileWatch struct {
+	log  *slog.Logger
+	w    *fsnotify.Watcher // nil where it cannot be had: the file is polled then
+	dirs []string
+}
+
+func newFileWatch(log *slog.Logger) *fileWatch {
 	w, err := fsnotify.NewWatcher()
-	if err == nil {
-		if err = w.Add(filepath.Dir(e.path)); err == nil {
-			return w.Events, func() { _ = w.Close() }
-		}
-		_ = w.Close()
-	}
-	e.log.Debug("configuration is not watched, but polled", "err", err)
-	return nil, func() {}
-}
-
-// fileStamp tells one version of a file from another.
-type fileStamp struct {
-	at   time.Time
-	size int64
-}
-
-func stamp(path string) fileStamp {
-	info, err := os.Stat(path)
 	if err != nil {
-		return fileStamp{}
+		log.Debug("configuration is not watched, but polled", "err", err)
+		return &fileWatch{log: log}
 	}
-	return fileStamp{info.ModTime(), info.Size()}
+	return &fileWatch{log: log, w: w}
 }
 
-// look reads the file and takes over what it can.
-func (e *edits) look() {
-	cfg, err := config.Load(e.path)
-	if err != nil {
-		e.log.Warn("configuration has changed and is not good: the old one holds", "err", err)
+// follow watches what the path leads through now.
+func (w *fileWatch) follow(path string) {
+	if w.w == nil {
 		return
 	}
-	for _, t := range cfg.RegistrationTokens {
-		if e.enable(t.Name, t.Enabled) {
-			e.log.Info("registration token changed", "token", t.Name, "enabled", t.Enabled)
-			e.trigger()
+	dirs := linkDirs(path)
+	if slices.Equal(dirs, w.dirs) {
+		return
+	}
+	for _, dir := range w.dirs {
+		if !slices.Contains(dirs, dir) {
+			_ = w.w.Remove(dir) // it may be gone, and its watch with it
 		}
 	}
-	if !reflect.DeepEqual(withoutEnabled(cfg), withoutEnabled(e.applied)) {
-		e.log.Warn("configuration has changed: restart scaler to take it over")
+	w.dirs = w.dirs[:0]
+	for _, dir := range dirs {
+		if err := w.w.Add(dir); err != nil {
+			w.log.Debug("directory of the configuration is not watched, but polled", "dir", dir, "err", err)
+			continue
+		}
+		w.dirs = append(w.dirs, dir)
 	}
 }
 
-// withoutEnabled returns the configuration with all tokens enabled.
-func withoutEnabled(cfg *config.Config) *config.Config {
-	c := *cfg
-	c.RegistrationTokens = slices.Clone(c.RegistrationTokens)
-	for i := range c.RegistrationTokens {
-		c.RegistrationTokens[i].Enabled = true
+func (w *fileWatch) changes() <-chan fsnotify.Event {
+	if w.w == nil {
+		return nil
 	}
-	return &c
+	return w.w.Events
+}
+
+// drain forgets the events that have come.
+func (w *fileWatch) drain() {
+	for {
+		select {
+		case <-w.w.Events:
+		default:
+			return
+		}
+	}
+}
+
+func (w *fileWatch) close() {
+	if w.w != nil {
+		_ = w.w.Close()
+	}
+}
+
+// manyLinks is how many links a path may lead through, as for the system.
+const manyLinks = 40
+
+// linkDirs returns the directories in which something can be put in place that
+// changes what the path leads to: its own, and those of each link on the way.
+// That is how a mounted secret changes, and a release that is switched over.
+func linkDirs(path string) []string {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil
+	}
+	var dirs []string
+	add := func(dir string) {
+		if !slices.Contains(dirs, dir) {
+			dirs = append(dirs, dir)
+		}
+	}
+	for range manyLinks {
+		link, target := firstLink(path)
+		if link == "" {
+			add(filepath.Dir(path))
+			break
+		}
+		add(filepath.Dir(link))
+		if !filepath.IsAbs(target) {
+			target = filepath.Join(filepath.Dir(link), target)
+		}
+		path = filepath.Join(target, strings.TrimPrefix(path, link))
+	}
+	slices.Sort(dirs)
+	return dirs
+}
+
+// firstLink returns the first part of an absolute path that is a link, and where
+// it leads to.
+func firstLink(path string) (link, target string) {
+	for i := 1; i <= len(path); i++ {
+		if i < len(path) && path[i] != filepath.Separator {
+			continue
+		}
+		if target, err := os.Readlink(path[:i]); err == nil {
+			return path[:i], target
+		}
+	}
+	return "", ""
 }

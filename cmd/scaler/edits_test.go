@@ -1,101 +1,112 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"fmt"
 	"log/slog"
 	"os"
-	"strings"
+	"path/filepath"
+	"slices"
+	"syscall"
 	"testing"
 	"time"
 
-	"scaler.io/scaler/internal/config"
+	"scaler.io/scaler/internal/server"
 )
 
-// follower returns edits of a fresh configuration file, with the file's text
-// and what it did, one line each.
-func follower(t *testing.T) (e *edits, text string, done chan string, log *bytes.Buffer) {
+// following follows a file and returns what was taken over, in turn.
+func following(t *testing.T, path string) <-chan string {
 	t.Helper()
-	path, _ := writeConfig(t)
-	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cfg, err := config.Load(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	done, log = make(chan string, 10), &bytes.Buffer{}
-	enabled := map[string]bool{}
-	for _, tok := range cfg.RegistrationTokens {
-		enabled[tok.Name] = tok.Enabled
-	}
-	e = &edits{path: path, log: slog.New(slog.NewTextHandler(log, nil)), applied: cfg, trigger: func() { done <- "trigger" },
-		enable: func(name string, on bool) bool {
-			if enabled[name] == on {
-				return false
-			}
-			enabled[name] = on
-			done <- fmt.Sprintf("%s %t", name, on)
-			return true
+	taken := make(chan string, 10)
+	e := &edits{path: path, poll: time.Hour, log: slog.New(slog.DiscardHandler),
+		take: func(_ context.Context, data []byte) (server.Reloaded, error) {
+			taken <- string(data)
+			return server.Reloaded{}, nil
+		},
+		reload: func(context.Context) (server.Reloaded, error) {
+			taken <- "reload"
+			return server.Reloaded{}, nil
 		}}
-	return e, string(data), done, log
-}
-
-func TestEditsTakeEffectAtOnce(t *testing.T) {
-	e, text, done, _ := follower(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() { defer close(ended); e.follow(ctx) }()
-	defer func() { cancel(); <-ended }()
-	want := func(lines ...string) {
-		t.Helper()
-		for _, line := range lines {
-			select {
-			case got := <-done:
-				if got != line {
-					t.Errorf("did %q, want %q", got, line)
-				}
-			case <-time.After(4 * editsPoll): // a limit, not a pace
-				t.Fatalf("nothing was done, want %q", line)
-			}
-		}
-	}
-	off := strings.Replace(text, "scope: instance", "scope: instance, enabled: false", 1)
-	if off == text {
-		t.Fatalf("the configuration has no token to disable:\n%s", text)
-	}
-	write(t, e.path, off)
-	want("instance false", "trigger")
-	// As editors do it: another file in its place.
-	write(t, e.path+".new", text)
-	if err := os.Rename(e.path+".new", e.path); err != nil {
-		t.Fatal(err)
-	}
-	want("instance true", "trigger")
+	t.Cleanup(func() { cancel(); <-ended })
+	return taken
 }
 
-func TestEditsThatAreNotTaken(t *testing.T) {
-	tests := map[string]struct {
-		edit func(string) string
-		want string
-	}{
-		"broken":       {func(s string) string { return s + "\nnonsense: [" }, "level=WARN msg=\"configuration has changed and is not good: the old one holds\""},
-		"another pool": {func(s string) string { return s + "\npoll_interval: 7s\n" }, "level=WARN msg=\"configuration has changed: restart scaler to take it over\""},
-		"a comment":    {func(s string) string { return s + "\n# hello\n" }, ""},
+// wantTaken waits until the file was taken over as it is wanted. What lies
+// between two looks may be passed over.
+func wantTaken(t *testing.T, taken <-chan string, want string) {
+	t.Helper()
+	limit := time.NewTimer(30 * time.Second)
+	defer limit.Stop()
+	for {
+		select {
+		case got := <-taken:
+			if got == want {
+				return
+			}
+		case <-limit.C:
+			t.Fatalf("%q was not taken over", want)
+		}
 	}
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			e, text, done, log := follower(t)
-			write(t, e.path, tt.edit(text))
-			e.look()
-			if len(done) != 0 {
-				t.Errorf("it did %q", <-done)
-			}
-			if got := log.String(); !strings.Contains(got, tt.want) || tt.want == "" && got != "" {
-				t.Errorf("log %q, want %q", got, tt.want)
-			}
-		})
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestEditsAreSeen(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "scaler.yaml")
+	write(t, path, "one")
+	taken := following(t, path)
+	wantTaken(t, taken, "one")
+	write(t, path, "two")
+	wantTaken(t, taken, "two")
+	// As editors do it: another file in its place.
+	write(t, path+".new", "three")
+	must(t, os.Rename(path+".new", path))
+	wantTaken(t, taken, "three")
+	must(t, os.Remove(path))
+	write(t, path, "four")
+	wantTaken(t, taken, "four")
+	must(t, syscall.Kill(os.Getpid(), syscall.SIGHUP))
+	wantTaken(t, taken, "reload")
+}
+
+// Mounted secrets are a link to a file in a directory behind a second link, which
+// is switched over.
+func TestEditsThroughLinks(t *testing.T) {
+	dir := t.TempDir()
+	for version, content := range map[string]string{"v1": "one", "v2": "two", "v3": "three"} {
+		must(t, os.Mkdir(filepath.Join(dir, version), 0o700))
+		write(t, filepath.Join(dir, version, "scaler.yaml"), content)
+	}
+	path := filepath.Join(dir, "etc", "scaler.yaml")
+	must(t, os.Mkdir(filepath.Dir(path), 0o700))
+	must(t, os.Symlink("v1", filepath.Join(dir, "current")))
+	must(t, os.Symlink(filepath.Join("..", "current", "scaler.yaml"), path))
+	if got, want := linkDirs(path), []string{dir, filepath.Join(dir, "etc"), filepath.Join(dir, "v1")}; !slices.Equal(got, want) {
+		t.Errorf("linkDirs() = %q, want %q", got, want)
+	}
+	taken := following(t, path)
+	wantTaken(t, taken, "one")
+	for version, content := range map[string]string{"v2": "two", "v3": "three"} {
+		must(t, os.Symlink(version, filepath.Join(dir, "next")))
+		must(t, os.Rename(filepath.Join(dir, "next"), filepath.Join(dir, "current")))
+		wantTaken(t, taken, content)
+	}
+}
+
+func TestLinkDirsOfALoop(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "a")
+	must(t, os.Symlink("b", path))
+	must(t, os.Symlink("a", filepath.Join(dir, "b")))
+	if got := linkDirs(path); !slices.Equal(got, []string{dir}) {
+		t.Errorf("linkDirs() = %q, want only %q", got, dir)
 	}
 }

@@ -23,7 +23,7 @@ type service struct {
 
 // listen opens all that the daemon listens on, and returns what serves there.
 // If one of them cannot be opened, the others are closed again.
-func listen(cfg *config.Config, p parts, store *state.Store, log *slog.Logger) (services []service, err error) {
+func listen(cfg *config.Config, p parts, store *state.Store, log *slog.Logger, options ...server.Option) (services []service, err error) {
 	var open []net.Listener
 	defer func() {
 		if err != nil {
@@ -37,7 +37,7 @@ func listen(cfg *config.Config, p parts, store *state.Store, log *slog.Logger) (
 		return nil, err
 	}
 	open = append(open, control)
-	options := []server.Option{server.WithBackup(store.WriteTo)}
+	options = append(options, server.WithBackup(store.WriteTo))
 	if g := p.gateway; g != nil {
 		if err := g.Load(); err != nil {
 			return nil, err

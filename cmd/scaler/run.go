@@ -11,6 +11,7 @@ import (
 
 	"scaler.io/scaler/internal/config"
 	"scaler.io/scaler/internal/gitea"
+	"scaler.io/scaler/internal/server"
 	"scaler.io/scaler/internal/state"
 )
 
@@ -31,11 +32,13 @@ process at once, which loses nothing either.`,
 			if err != nil {
 				return err
 			}
-			log := newLogger(cfg.Log, cmd.ErrOrStderr())
+			level := new(slog.LevelVar)
+			level.Set(cfg.Log.Level)
+			log := newLeveledLogger(cfg.Log.Format, level, cmd.ErrOrStderr())
 			for _, w := range cfg.Warnings() {
 				log.Warn("configuration: " + w)
 			}
-			return runDaemon(cmd.Context(), path, cfg, log)
+			return runDaemon(cmd.Context(), path, cfg, level, log)
 		},
 	}
 	addConfigFlag(cmd, &path)
@@ -43,7 +46,7 @@ process at once, which loses nothing either.`,
 }
 
 // runDaemon runs the daemon until ctx ends.
-func runDaemon(ctx context.Context, path string, cfg *config.Config, log *slog.Logger) error {
+func runDaemon(ctx context.Context, path string, cfg *config.Config, level *slog.LevelVar, log *slog.Logger) error {
 	store, err := state.OpenOrRecover(cfg.StateDir, log)
 	if err != nil {
 		return err
@@ -54,14 +57,20 @@ func runDaemon(ctx context.Context, path string, cfg *config.Config, log *slog.L
 		return err
 	}
 	defer p.engine.Close()
-	servers, err := listen(cfg, p, store, log)
+	reloads := &reloader{path: path, log: log, level: level, fleet: p.fleet, instance: store.Instance(), running: cfg,
+		setPools:  func(c *config.Config) error { return p.engine.SetPools(dockerPools(c)) },
+		setTokens: p.registrar.SetTokens,
+	}
+	servers, err := listen(cfg, p, store, log, server.WithReload(reloads.Reload))
 	if err != nil {
 		return err
 	}
 	log.Info("scaler starts", "version", readBuildInfo().Version, "instance", store.Instance(), "gitea", cfg.Gitea.InternalURL,
 		"pools", len(cfg.Pools), "state", store.Path(), "control", cfg.ControlSocket)
-	follower := &edits{path: path, log: log, applied: cfg, enable: p.registrar.Enable, trigger: p.fleet.Trigger}
-	go follower.follow(ctx)
+	go func() {
+		reloads.begin(ctx)
+		(&edits{path: path, poll: editsPoll, log: log, take: reloads.take, reload: reloads.Reload}).follow(ctx)
+	}()
 	if cfg.Webhook != nil && cfg.Webhook.Create {
 		go makeHooks(ctx, cfg, p.gitea, log)
 	}

@@ -18,6 +18,7 @@
 //	rule      the pattern in words
 //	format    a notation beyond the Go type, see scalarParser
 //	example   a value to show in messages and in the schema
+//	restart   "true": a change of it takes effect after a restart only
 package config
 
 import (
@@ -30,18 +31,18 @@ import (
 // Config is a whole configuration with all defaults filled in. It is not
 // changed after it was loaded, so that it can be shared without a lock.
 type Config struct {
-	Gitea              Gitea               `yaml:"gitea" required:"true" doc:"The Gitea server."`
+	Gitea              Gitea               `yaml:"gitea" restart:"true" required:"true" doc:"The Gitea server."`
 	RegistrationTokens []RegistrationToken `yaml:"registration_tokens" required:"true" doc:"The tokens that runners are registered with, each for one scope."`
 	Pools              []Pool              `yaml:"pools" default:"[]" doc:"The pools of runners. A job that several pools could take goes to the first of them that has room. A daemon with a gateway needs none."`
-	Gateway            *Gateway            `yaml:"gateway" doc:"Where runners, also those of others, register with the daemon's own registration tokens: see scaler token. Without it there is none."`
-	HTTP               *HTTP               `yaml:"http" doc:"Listener for people and Prometheus: /tokens and /metrics. Without it there is none."`
-	Webhook            *Webhook            `yaml:"webhook" doc:"Where Gitea sends its workflow_job events, which make scaler look at once. Without it the polls do."`
+	Gateway            *Gateway            `yaml:"gateway" restart:"true" doc:"Where runners, also those of others, register with the daemon's own registration tokens: see scaler token. Without it there is none."`
+	HTTP               *HTTP               `yaml:"http" restart:"true" doc:"Listener for people and Prometheus: /tokens and /metrics. Without it there is none."`
+	Webhook            *Webhook            `yaml:"webhook" restart:"true" doc:"Where Gitea sends its workflow_job events, which make scaler look at once. Without it the polls do."`
 	Limits             Limits              `yaml:"limits" doc:"Limits over all pools together."`
 	PollInterval       time.Duration       `yaml:"poll_interval" default:"1s" min:"100ms" doc:"How often the server is asked for jobs."`
 	PollActive         time.Duration       `yaml:"poll_active" default:"250ms" min:"50ms" doc:"How often it is asked while something happens, and five seconds after: a job comes, begins or ends, an event arrives. Each time costs the server a few milliseconds of CPU. It is never more than poll_interval."`
 	PollQuiet          time.Duration       `yaml:"poll_quiet" default:"5s" min:"100ms" doc:"How often it is asked when nothing has happened for five minutes and the webhook's events are known to arrive. It is never less than poll_interval."`
-	StateDir           string              `yaml:"state_dir" default:"/var/lib/scaler" format:"absolute" doc:"Directory of the daemon's own records. It is made with mode 0700 if it is missing."`
-	ControlSocket      string              `yaml:"control_socket" default:"/run/scaler/scaler.sock" format:"absolute" doc:"Unix socket on which the running daemon answers the commands status, runner and the like."`
+	StateDir           string              `yaml:"state_dir" restart:"true" default:"/var/lib/scaler" format:"absolute" doc:"Directory of the daemon's own records. It is made with mode 0700 if it is missing."`
+	ControlSocket      string              `yaml:"control_socket" restart:"true" default:"/run/scaler/scaler.sock" format:"absolute" doc:"Unix socket on which the running daemon answers the commands status, runner and the like."`
 	Log                Log                 `yaml:"log" doc:"The daemon's log, written to standard error."`
 	OnShutdown         ShutdownMode        `yaml:"on_shutdown" default:"leave" enum:"leave drain" doc:"What SIGTERM does to the runners: leave lets them run, to be adopted at the next start; drain stops the idle ones and waits for the busy ones."`
 	ShutdownTimeout    time.Duration       `yaml:"shutdown_timeout" default:"5m" min:"0s" doc:"How long drain waits for busy runners before the daemon ends without them."`
@@ -110,13 +111,13 @@ type RunnerConfig []byte
 type Limits struct {
 	Runners        int `yaml:"runners" default:"0" min:"0" doc:"Runners of all pools together at most; 0 is no limit."`
 	Registrations  int `yaml:"registrations" default:"600" min:"1" doc:"Runners registered per minute at most, a sixth of them at once. It bounds what an unforeseen fault can do to the server."`
-	ParallelStarts int `yaml:"parallel_starts" default:"8" min:"1" max:"64" doc:"How many runners are started at the same time at most."`
+	ParallelStarts int `yaml:"parallel_starts" default:"8" min:"1" max:"64" doc:"How many runners are started at the same time at most. Where the engine takes more than five seconds for a start it becomes fewer by itself, for as long as it cannot keep up."`
 }
 
 // Log says what is logged and how.
 type Log struct {
 	Level  slog.Level `yaml:"level" default:"info" enum:"debug info warn error" doc:"The least severe messages that are logged."`
-	Format LogFormat  `yaml:"format" default:"text" enum:"text json" doc:"How a message is written."`
+	Format LogFormat  `yaml:"format" restart:"true" default:"text" enum:"text json" doc:"How a message is written."`
 }
 
 // LogFormat is a way to write log messages.
@@ -130,7 +131,7 @@ const (
 
 // Docker says which engine to use.
 type Docker struct {
-	Host string `yaml:"host" default:"" example:"unix:///var/run/docker.sock" doc:"Address of the engine, unix:// or tcp://. If empty: the environment's DOCKER_HOST, else the usual socket."`
+	Host string `yaml:"host" restart:"true" default:"" example:"unix:///var/run/docker.sock" doc:"Address of the engine, unix:// or tcp://. If empty: the environment's DOCKER_HOST, else the usual socket."`
 }
 
 // Drain is how a runner is taken out of service.

@@ -27,6 +27,7 @@ type key struct {
 	rule       string
 	format     string
 	example    string
+	restart    bool // the running daemon cannot take a change of it over
 }
 
 // keysOf returns the keys of a mapping that is decoded into the struct type.
@@ -41,6 +42,7 @@ func keysOf(t reflect.Type) []key {
 			min:      f.Tag.Get("min"), max: f.Tag.Get("max"),
 			pattern: f.Tag.Get("pattern"), rule: f.Tag.Get("rule"),
 			format: f.Tag.Get("format"), example: f.Tag.Get("example"),
+			restart: f.Tag.Get("restart") == "true",
 		}
 		k.def, k.hasDefault = f.Tag.Lookup("default")
 		keys = append(keys, k)

@@ -51,6 +51,9 @@ func (k key) meaning() string {
 	case k.min != "" && k.min != "0" && k.min != "0s" && k.min != "-1":
 		text += fmt.Sprintf(" At least %s.", k.min)
 	}
+	if k.restart {
+		text += " A change takes effect after a restart."
+	}
 	if k.example != "" {
 		text += " Example: `" + k.example + "`"
 	}

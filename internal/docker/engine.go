@@ -75,7 +75,6 @@ type Config struct {
 type Engine struct {
 	client   *client.Client
 	instance string
-	pools    map[string]Options
 	log      *slog.Logger
 	timeout  time.Duration
 	backoff  backoff // of Watch
@@ -83,6 +82,7 @@ type Engine struct {
 	pulls singleflight.Group
 
 	mu       sync.Mutex
+	pools    map[string]Options
 	present  map[string]bool  // images that were seen on the engine
 	owned    map[string]bool  // full ids of containers that were seen to be ours
 	removing map[string]bool  // full ids of containers that we are removing
@@ -95,14 +95,8 @@ func New(cfg Config) (*Engine, error) {
 	if cfg.Instance == "" {
 		return nil, errors.New("create docker engine: no instance id")
 	}
-	var faults []error
-	for _, pool := range slices.Sorted(maps.Keys(cfg.Pools)) {
-		if err := cfg.Pools[pool].Validate(); err != nil {
-			faults = append(faults, fmt.Errorf("pool %s: %w", pool, err))
-		}
-	}
 	cli, err := newClient(cfg.Host)
-	if err := errors.Join(append(faults, err)...); err != nil {
+	if err := errors.Join(validate(cfg.Pools), err); err != nil {
 		return nil, fmt.Errorf("create docker engine: %w", err)
 	}
 	e := &Engine{
@@ -124,6 +118,29 @@ func New(cfg Config) (*Engine, error) {
 		e.timeout = defaultTimeout
 	}
 	return e, nil
+}
+
+// validate says what is wrong with the options of the pools.
+func validate(pools map[string]Options) error {
+	var faults []error
+	for _, pool := range slices.Sorted(maps.Keys(pools)) {
+		if err := pools[pool].Validate(); err != nil {
+			faults = append(faults, fmt.Errorf("pool %s: %w", pool, err))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// SetPools replaces what containers are made from, from the next call on. On an
+// error nothing has changed.
+func (e *Engine) SetPools(pools map[string]Options) error {
+	if err := validate(pools); err != nil {
+		return fmt.Errorf("set pools: %w", err)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.pools = maps.Clone(pools)
+	return nil
 }
 
 // newClient returns an SDK client whose dialling errors keep their cause, see
@@ -201,7 +218,9 @@ func (e *Engine) Gateway(ctx context.Context) (string, error) {
 
 // options returns what the pool's containers are made from.
 func (e *Engine) options(pool string) (Options, error) {
+	e.mu.Lock()
 	o, ok := e.pools[pool]
+	e.mu.Unlock()
 	if !ok {
 		return Options{}, fmt.Errorf("unknown pool %q", pool)
 	}

@@ -297,6 +297,24 @@ func TestComputeActions(t *testing.T) {
 			},
 		},
 		{
+			name: "busy runners that take job after job get no other above a lowered max",
+			spec: Spec{CanNudge: true, Pools: []Pool{linux(func(p *Pool) { p.Max = 1 })}},
+			snap: Snapshot{Jobs: []Job{job(1)}, Runners: []Runner{
+				runner("a", PhaseBusy, time.Hour, withJob, lasting), runner("b", PhaseBusy, time.Hour, withJob),
+				runner("c", PhaseDraining, time.Hour, withJob, lasting), runner("d", PhaseBusy, time.Hour, withJob, lasting),
+			}},
+			want: []string{
+				"drain linux a: the pool's max is 1 and it has 3: it finishes its job first",
+				"drain linux d: the pool's max is 1 and it has 2: it finishes its job first",
+			},
+		},
+		{
+			name: "busy runners of a pool that is gone get no other job",
+			spec: Spec{CanNudge: true},
+			snap: Snapshot{Runners: []Runner{runner("a", PhaseBusy, time.Hour, withJob, lasting), runner("b", PhaseBusy, time.Hour, withJob)}},
+			want: []string{"drain linux a: its pool is no longer configured: it finishes its job first"},
+		},
+		{
 			name: "what cannot be read stops nothing and starts nothing",
 			spec: Spec{CanNudge: true, Pools: []Pool{linux(func(p *Pool) { p.Min = 9 })}},
 			snap: Snapshot{

@@ -16,7 +16,11 @@ func (c *computation) leave() {
 		case r.Phase == PhaseExited && c.restart(r):
 		case r.Phase == PhaseExited, r.Phase == PhaseRemoving:
 			c.act(ActionRemove, r, orElse(r.Note, "its container has ended"))
-		case r.HasJob || c.unknown(r):
+		case c.unknown(r):
+		case r.HasJob:
+			if c.byName[r.Pool] == nil && r.takesMore() {
+				c.takeOut(r, "its pool is no longer configured: it finishes its job first")
+			}
 		case r.Gone:
 			c.bury(r)
 		default:
@@ -122,7 +126,37 @@ func (c *computation) shed() {
 			p.idle = p.idle[1:]
 			c.lose(p, r)
 		}
+		c.shedBusy(p)
 	}
+}
+
+// shedBusy takes out busy runners above a pool's max that would take job after
+// job: they finish the one that they have, and get no other. Ephemeral ones go
+// by themselves.
+func (c *computation) shedBusy(p *pool) {
+	if p.alive <= p.Max {
+		return
+	}
+	for i := range c.snap.Runners {
+		r := &c.snap.Runners[i]
+		if p.alive <= p.Max {
+			return
+		}
+		if r.Pool != p.Name || !r.HasJob || !r.takesMore() || c.unknown(r) {
+			continue
+		}
+		reason := fmt.Sprintf("the pool's max is %d and it has %d", p.Max, p.alive)
+		if c.spec.Shutdown {
+			reason = "the daemon is draining to shut down"
+		}
+		c.takeOut(r, reason+": it finishes its job first")
+		p.alive--
+	}
+}
+
+// takesMore reports whether a runner with a job is to take another one after it.
+func (r *Runner) takesMore() bool {
+	return !r.Ephemeral && (r.Phase == PhaseStarting || r.Phase == PhaseIdle || r.Phase == PhaseBusy)
 }
 
 // lose takes a runner that is leaving out of the pool's supply; the caller takes

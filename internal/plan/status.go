@@ -16,11 +16,23 @@ type Status struct {
 	// arrive.
 	PollEvery    time.Duration  `json:"poll_every"` // nanoseconds
 	EventsArrive bool           `json:"events_arrive"`
+	Config       ConfigStatus   `json:"config"`
 	Problems     []Problem      `json:"problems"` // what is wrong now, empty if all is well
 	Pools        []PoolStatus   `json:"pools"`
 	Runners      []RunnerStatus `json:"runners"`
 	Queue        []JobDecision  `json:"queue"`        // queued jobs that were read
 	QueueSize    int            `json:"queue_length"` // queued jobs that the server has
+}
+
+// ConfigStatus is the configuration that the daemon runs with.
+type ConfigStatus struct {
+	Path     string    `json:"path,omitempty"`
+	LoadedAt time.Time `json:"loaded_at,omitzero"` // when what it runs with was taken over
+	// Error says what is wrong with the file as it is now, so that the last good
+	// one holds; empty if nothing is.
+	Error string `json:"error,omitempty"`
+	// Restart lists the changes that take effect after a restart only.
+	Restart []string `json:"restart,omitempty"`
 }
 
 // Problem is a condition that keeps the daemon from its work.

@@ -95,7 +95,7 @@ func (m *Manager) newRunner(a plan.Action) *runner {
 	now := time.Now()
 	opts := m.cfg.Pools[a.Pool]
 	rec := state.Record{
-		Name: fmt.Sprintf("%s%s-%s-%s", namePrefix, m.cfg.Instance, a.Pool, strings.ToLower(rand.Text()[:nameRandom])),
+		Name: fmt.Sprintf("%s%s-%s-%s", namePrefix, m.instance, a.Pool, strings.ToLower(rand.Text()[:nameRandom])),
 		Pool: a.Pool, Token: opts.Token, Scope: m.scopeOf(a.Pool), Ephemeral: opts.Ephemeral, CreatedAt: now, Reason: a.Reason,
 	}
 	rec.Enter(plan.PhaseStarting, "", now)
@@ -107,11 +107,11 @@ func (m *Manager) newRunner(a plan.Action) *runner {
 // begin runs one step on a copy of the runner's record.
 func (m *Manager) begin(ctx context.Context, r *runner, op string, end evidence) {
 	r.op = op
-	s := step{rec: r.rec, suspect: r.suspect, end: end}
+	s := step{rec: r.rec, opts: m.optionsOf(r.rec.Pool), suspect: r.suspect, end: end}
 	timeout := stepTimeout
 	if op == opStart || op == opRestart {
-		timeout += m.cfg.Pools[r.rec.Pool].StartTimeout
-		s.careful = m.breakers[r.rec.Pool].probing
+		timeout += s.opts.StartTimeout
+		s.careful = m.breakerOf(r.rec.Pool).probing
 	}
 	go func() {
 		began := time.Now()

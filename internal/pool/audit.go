@@ -95,7 +95,7 @@ func (m *Manager) findCorpses(scope plan.Scope, v *scopeView, seen *observation)
 // madeName reports whether a name is one that this instance has given: the
 // instance id in full, a pool, and a random end of the length that we give.
 func (m *Manager) madeName(name string) bool {
-	rest, ours := strings.CutPrefix(name, namePrefix+m.cfg.Instance+"-")
+	rest, ours := strings.CutPrefix(name, namePrefix+m.instance+"-")
 	at := strings.LastIndexByte(rest, '-')
 	return ours && at > 0 && len(rest)-at-1 == nameRandom
 }

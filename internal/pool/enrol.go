@@ -18,8 +18,9 @@ const enrolRetry = 20 * time.Millisecond
 
 // makeSelfRegistered creates a container that registers itself: its only token
 // is good for one registration under the runner's own name.
-func (m *Manager) makeSelfRegistered(ctx context.Context, rec state.Record, self *SelfRegister) (state.Record, error) {
-	token, err := m.ports.Issuer.Issue(ctx, rec.Name, rec.Pool, rec.Scope, labelNames(m.cfg.Pools[rec.Pool].Labels), time.Now().Add(self.TokenLifetime))
+func (m *Manager) makeSelfRegistered(ctx context.Context, s step) (state.Record, error) {
+	rec, self := s.rec, s.opts.SelfRegister
+	token, err := m.ports.Issuer.Issue(ctx, rec.Name, rec.Pool, rec.Scope, labelNames(s.opts.Labels), time.Now().Add(self.TokenLifetime))
 	if err != nil {
 		rec.Unregistered = true
 		return rec, fmt.Errorf("issue registration token: %w", err)
@@ -74,7 +75,7 @@ func (m *Manager) enrol(name string, id plan.Identity) (busy bool, err error) {
 		return false, fmt.Errorf("register runner %s: %w: it is in phase %s", name, plan.ErrConflict, r.rec.Phase)
 	}
 	id.Labels = id.Labels[:0:0]
-	for _, l := range m.cfg.Pools[r.rec.Pool].Labels {
+	for _, l := range m.optionsOf(r.rec.Pool).Labels {
 		id.Labels = append(id.Labels, l.String())
 	}
 	rec := r.rec
@@ -102,8 +103,7 @@ func (r *runner) toConceal() bool {
 // that no job on the same file system finds the runner's own token there. The
 // file that a container has written itself is read before.
 func (m *Manager) conceal(ctx context.Context, s step) result {
-	rec := s.rec
-	opts := m.cfg.Pools[rec.Pool]
+	rec, opts := s.rec, s.opts
 	file := path.Join(opts.DataDir, register.DotRunnerName)
 	if opts.SelfRegister != nil {
 		if id, err := m.readBack(ctx, rec, file); err == nil {

@@ -92,3 +92,19 @@ func TestPlacesAreGivenInOrder(t *testing.T) {
 		}
 	})
 }
+
+func TestPlacesCanBeMadeMoreOrFewer(t *testing.T) {
+	p := newPlaces(4)
+	enterAll(t, p)
+	p.setMost(2)
+	for range 4 {
+		p.leave(true)
+	}
+	if n := enterAll(t, p); n != 2 {
+		t.Errorf("%d places, want 2", n)
+	}
+	p.setMost(6)
+	if n := enterAll(t, p); n != 4 {
+		t.Errorf("%d more places, want 4", n)
+	}
+}

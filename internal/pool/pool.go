@@ -75,11 +75,14 @@ type Config struct {
 
 // Manager runs the fleet.
 type Manager struct {
-	cfg   Config
-	ports Ports
-	log   *slog.Logger
+	version  string
+	instance string
+	ports    Ports
+	log      *slog.Logger
 
 	// Owned by the goroutine of Run.
+	cfg        Config
+	retired    map[string]Options // of pools that are no longer configured
 	runners    map[string]*runner
 	breakers   map[string]*breaker
 	conditions *conditions
@@ -106,11 +109,12 @@ type Manager struct {
 		mu   sync.Mutex
 		jobs []int64
 	}
-	stopping  context.Context // ends when nothing new may begin
-	cutStarts context.CancelFunc
-	status    atomic.Pointer[plan.Status]
-	records   atomic.Pointer[map[string]state.Record]
-	ready     func() // called once, after the first cycle
+	stopping     context.Context // ends when nothing new may begin
+	cutStarts    context.CancelFunc
+	status       atomic.Pointer[plan.Status]
+	records      atomic.Pointer[map[string]state.Record]
+	configStatus atomic.Pointer[plan.ConfigStatus]
+	ready        func() // called once, after the first cycle
 }
 
 // runner is a record with what only the loop knows of it.
@@ -154,7 +158,7 @@ type result struct {
 func New(cfg Config, ports Ports, log *slog.Logger) *Manager {
 	stopping, cutStarts := context.WithCancel(context.Background())
 	m := &Manager{
-		cfg: cfg, ports: ports, log: log,
+		version: cfg.Version, instance: cfg.Instance, cfg: cfg, ports: ports, log: log, retired: make(map[string]Options),
 		runners: make(map[string]*runner), breakers: make(map[string]*breaker),
 		conditions: newConditions(log), canNudge: true,
 		firstSeen: make(map[int64]time.Time), nudged: make(map[string]time.Time), corpses: make(map[corpse]time.Time),

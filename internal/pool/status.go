@@ -19,7 +19,7 @@ func (m *Manager) publish(spec plan.Spec, seen *observation, p plan.Plan) {
 		m.conditions.setCause("pool "+q.Name, cause, message, seen.at)
 	}
 	s := plan.NewStatus(spec, p)
-	s.Version, s.Instance, s.StartedAt = m.cfg.Version, m.cfg.Instance, m.started
+	s.Version, s.Instance, s.StartedAt = m.version, m.instance, m.started
 	s.Cycle, s.CycleAt, s.Shutdown = m.cycle, seen.at, m.draining
 	s.PollEvery, s.EventsArrive = m.pace.interval(seen.at), m.pace.arrive(seen.at)
 	s.Problems = m.conditions.list()
@@ -53,10 +53,14 @@ func (m *Manager) troubleOf(p plan.Pool) (cause, message string) {
 // Status returns what the last cycle saw and decided. It holds no secret.
 func (m *Manager) Status() plan.Status {
 	if s := m.status.Load(); s != nil {
-		return *s
+		status := *s
+		if c := m.configStatus.Load(); c != nil {
+			status.Config = *c
+		}
+		return status
 	}
 	s := plan.NewStatus(plan.Spec{}, plan.Plan{})
-	s.Version, s.Instance = m.cfg.Version, m.cfg.Instance
+	s.Version, s.Instance = m.version, m.instance
 	s.Problems = append(s.Problems, plan.Problem{Subject: "scaler", Since: time.Now(), Message: "the first cycle is not done yet"})
 	return s
 }

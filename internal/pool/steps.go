@@ -20,8 +20,9 @@ const runnerConfigName = "config.yaml"
 // knows beside it.
 type step struct {
 	rec     state.Record
-	suspect bool // the container ended without having been told to
-	careful bool // the pool's runners have failed
+	opts    Options // of its pool, as of when the step began
+	suspect bool    // the container ended without having been told to
+	careful bool    // the pool's runners have failed
 	// What the cycle saw of a runner that has ended.
 	end evidence
 }
@@ -35,7 +36,7 @@ func (m *Manager) start(ctx context.Context, s step) result {
 	var overload bool
 	rec, err := m.make(ctx, s)
 	if err == nil {
-		overload, err = m.launch(ctx, rec)
+		overload, err = m.launch(ctx, rec, s.opts)
 	}
 	if err != nil {
 		rec.Enter(plan.PhaseExited, err.Error(), time.Now())
@@ -59,7 +60,7 @@ func (m *Manager) restart(ctx context.Context, s step) result {
 	case end.state == plan.ContainerRunning:
 		return result{rec: s.rec, alive: true}
 	}
-	rec, err := m.remake(ctx, s.rec, end.note)
+	rec, err := m.remake(ctx, s, end.note)
 	res := result{rec: rec, err: err}
 	switch {
 	case errors.Is(err, errNotOurs):
@@ -76,7 +77,8 @@ func (m *Manager) restart(ctx context.Context, s step) result {
 // errNotOurs is for an identity that the server does not know any more.
 var errNotOurs = errors.New("the server does not know the runner any more")
 
-func (m *Manager) remake(ctx context.Context, rec state.Record, note string) (state.Record, error) {
+func (m *Manager) remake(ctx context.Context, s step, note string) (state.Record, error) {
+	rec := s.rec
 	found, err := m.ports.Forge.Runner(ctx, rec.Scope, rec.Identity.ID)
 	switch {
 	case errors.Is(err, plan.ErrNotFound), err == nil && found.Name != rec.Name:
@@ -105,7 +107,7 @@ func (m *Manager) remake(ctx context.Context, rec state.Record, note string) (st
 	if err != nil {
 		return rec, err
 	}
-	if _, err := m.launch(ctx, rec); err != nil {
+	if _, err := m.launch(ctx, rec, s.opts); err != nil {
 		return rec, err
 	}
 	rec.StartedAt = time.Now()
@@ -140,8 +142,8 @@ func (m *Manager) nudge(ctx context.Context, s step) result {
 // first: an image that cannot be had must then cost no registration.
 func (m *Manager) make(ctx context.Context, s step) (state.Record, error) {
 	rec := s.rec
-	if self := m.cfg.Pools[rec.Pool].SelfRegister; self != nil {
-		return m.makeSelfRegistered(ctx, rec, self)
+	if s.opts.SelfRegister != nil {
+		return m.makeSelfRegistered(ctx, s)
 	}
 	var containerID string
 	created := make(chan error, 1)
@@ -159,7 +161,7 @@ func (m *Manager) make(ctx context.Context, s step) (state.Record, error) {
 		created <- nil
 	}
 	id, err := m.ports.Registrar.Register(ctx, rec.Token, plan.Registration{
-		Name: rec.Name, Labels: m.cfg.Pools[rec.Pool].Labels, Ephemeral: rec.Ephemeral, Version: m.cfg.Version,
+		Name: rec.Name, Labels: s.opts.Labels, Ephemeral: rec.Ephemeral, Version: m.version,
 	})
 	switch {
 	case err == nil:
@@ -175,8 +177,7 @@ func (m *Manager) make(ctx context.Context, s step) (state.Record, error) {
 
 // launch puts the runner's files into its container and starts it. It reports
 // whether the engine could not keep up.
-func (m *Manager) launch(ctx context.Context, rec state.Record) (overload bool, err error) {
-	opts := m.cfg.Pools[rec.Pool]
+func (m *Manager) launch(ctx context.Context, rec state.Record, opts Options) (overload bool, err error) {
 	var files []plan.File
 	if rec.Identity != nil {
 		dotRunner, err := dotRunner(rec)
@@ -222,7 +223,7 @@ func (m *Manager) disable(ctx context.Context, s step) result {
 		res.err = m.ports.Forge.SetRunnerDisabled(ctx, rec.Scope, rec.Identity.ID, true)
 		if errors.Is(res.err, plan.ErrUnsupported) {
 			res.cannotDisable = true
-			res.err = m.ports.Voice.Withdraw(ctx, *rec.Identity, m.cfg.Version)
+			res.err = m.ports.Voice.Withdraw(ctx, *rec.Identity, m.version)
 		}
 	}
 	if res.err != nil && !errors.Is(res.err, plan.ErrNotFound) { // one that is gone gets no job either
@@ -286,7 +287,7 @@ func (m *Manager) remove(ctx context.Context, s step) result {
 			return result{rec: rec, err: err}
 		}
 	}
-	if m.cfg.Pools[rec.Pool].SelfRegister != nil {
+	if s.opts.SelfRegister != nil {
 		if err := m.ports.Issuer.Retire(ctx, rec.Name); err != nil {
 			return result{rec: rec, err: err}
 		}

@@ -51,10 +51,10 @@ type Token struct {
 type Registrar struct {
 	server server
 	minter minter
-	tokens map[string]Token
 	pace   *rate.Limiter // of registrations, over all tokens
 
 	mu       sync.Mutex
+	tokens   map[string]Token
 	minted   map[string]plan.Secret
 	rejected map[string]plan.Secret // the value that the server refused last
 	disabled map[string]bool
@@ -65,16 +65,40 @@ type Registrar struct {
 // once; what is beyond waits its turn. It bounds what a fault that nobody
 // foresaw can do to the server.
 func New(s server, m minter, tokens []Token, perMinute int) *Registrar {
-	r := &Registrar{
-		server: s, minter: m, tokens: make(map[string]Token, len(tokens)),
-		pace:   rate.NewLimiter(rate.Limit(perMinute)/60, max(perMinute/6, 1)),
-		minted: make(map[string]plan.Secret), rejected: make(map[string]plan.Secret), disabled: make(map[string]bool),
-	}
+	pace := rate.NewLimiter(rate.Limit(perMinute)/60, max(perMinute/6, 1))
+	r := &Registrar{server: s, minter: m, pace: pace, minted: make(map[string]plan.Secret), rejected: make(map[string]plan.Secret)}
+	r.SetTokens(tokens, perMinute)
+	return r
+}
+
+// SetTokens replaces the tokens and the bound of New from now on. What is known
+// of the value of a token that stays is kept.
+func (r *Registrar) SetTokens(tokens []Token, perMinute int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.pace.SetLimit(rate.Limit(perMinute) / 60)
+	r.pace.SetBurst(max(perMinute/6, 1))
+	was := r.tokens
+	r.tokens, r.disabled = make(map[string]Token, len(tokens)), make(map[string]bool, len(tokens))
 	for _, t := range tokens {
 		r.tokens[t.Name] = t
 		r.disabled[t.Name] = t.Disabled
 	}
-	return r
+	for name, old := range was {
+		t, stays := r.tokens[name]
+		if !stays || t.Scope != old.Scope || (t.Read == nil) != (old.Read == nil) {
+			delete(r.minted, name)
+			delete(r.rejected, name)
+		}
+	}
+}
+
+// token returns a token by its name.
+func (r *Registrar) token(name string) (t Token, known bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	t, known = r.tokens[name]
+	return t, known
 }
 
 // Enable says from now on whether a token may be used. It reports whether that
@@ -130,7 +154,7 @@ func (r *Registrar) usable(name string) error {
 // used: nil if it can, an error that wraps plan.ErrTokenRejected if the server
 // refused its present value, or the error of reading it.
 func (r *Registrar) Check(name string) error {
-	t, known := r.tokens[name]
+	t, known := r.token(name)
 	if !known {
 		return fmt.Errorf("registration token %s is not configured", name)
 	}
@@ -168,7 +192,7 @@ func (r *Registrar) Register(ctx context.Context, name string, reg plan.Registra
 // registrations. An error of it that wraps plan.ErrTokenRejected is taken note
 // of; a minted token is then minted anew, and register called once more.
 func (r *Registrar) Use(ctx context.Context, name, runner string, register func(ctx context.Context, token plan.Secret) error) error {
-	t, known := r.tokens[name]
+	t, known := r.token(name)
 	if !known {
 		return fmt.Errorf("register runner %s: registration token %s is not configured", runner, name)
 	}

@@ -41,6 +41,7 @@ type collector struct {
 
 	build, problems, cycle, queue       *prometheus.Desc
 	poll, events                        *prometheus.Desc
+	configGood, configAt                *prometheus.Desc
 	runners, waiting, limit             *prometheus.Desc
 	breaker, failures, nudges, byStates *prometheus.Desc
 }
@@ -51,26 +52,28 @@ func newCollector(status webStatus, tokens webTokens) *collector {
 	}
 	return &collector{
 		status: status, tokens: tokens,
-		build:    desc("build_info", "Version of scaler and of Go; always 1.", "version", "goversion"),
-		problems: desc("problems", "Conditions that keep the daemon from its work, as in scaler status."),
-		cycle:    desc("cycle_timestamp_seconds", "When the last cycle looked, as Unix time."),
-		poll:     desc("poll_interval_seconds", "How long after the last cycle the next one is due, if nothing happens before."),
-		events:   desc("events_arrive", "1 while the webhook's events are known to arrive."),
-		queue:    desc("queue_jobs", "Queued jobs that the server has, also those that no pool serves."),
-		runners:  desc("pool_runners", "Runners of the pool, by state.", "pool", "state"),
-		waiting:  desc("pool_waiting_jobs", "Queued jobs that the pool is to serve.", "pool"),
-		limit:    desc("pool_max_runners", "Runners that the pool may have at most.", "pool"),
-		breaker:  desc("breaker_open", "1 while the pool starts nothing, or one runner at a time, since its runners fail.", "pool"),
-		failures: desc("breaker_failures", "Runners of the pool that failed since the last that worked.", "pool"),
-		nudges:   desc("nudges_total", "How often a runner of the pool had to be woken for a job that waited beside it.", "pool"),
-		byStates: desc("tokens", "Registration tokens of the gateway, by state.", "state"),
+		build:      desc("build_info", "Version of scaler and of Go; always 1.", "version", "goversion"),
+		problems:   desc("problems", "Conditions that keep the daemon from its work, as in scaler status."),
+		cycle:      desc("cycle_timestamp_seconds", "When the last cycle looked, as Unix time."),
+		poll:       desc("poll_interval_seconds", "How long after the last cycle the next one is due, if nothing happens before."),
+		events:     desc("events_arrive", "1 while the webhook's events are known to arrive."),
+		configGood: desc("config_good", "1 if the configuration file as it is now is good; while it is not, the last good one holds."),
+		configAt:   desc("config_timestamp_seconds", "When the configuration that holds was taken over, as Unix time."),
+		queue:      desc("queue_jobs", "Queued jobs that the server has, also those that no pool serves."),
+		runners:    desc("pool_runners", "Runners of the pool, by state.", "pool", "state"),
+		waiting:    desc("pool_waiting_jobs", "Queued jobs that the pool is to serve.", "pool"),
+		limit:      desc("pool_max_runners", "Runners that the pool may have at most.", "pool"),
+		breaker:    desc("breaker_open", "1 while the pool starts nothing, or one runner at a time, since its runners fail.", "pool"),
+		failures:   desc("breaker_failures", "Runners of the pool that failed since the last that worked.", "pool"),
+		nudges:     desc("nudges_total", "How often a runner of the pool had to be woken for a job that waited beside it.", "pool"),
+		byStates:   desc("tokens", "Registration tokens of the gateway, by state.", "state"),
 	}
 }
 
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		c.build, c.problems, c.cycle, c.poll, c.events, c.queue, c.runners, c.waiting, c.limit, c.breaker, c.failures, c.nudges, c.byStates,
+		c.build, c.problems, c.cycle, c.poll, c.events, c.configGood, c.configAt, c.queue, c.runners, c.waiting, c.limit, c.breaker, c.failures, c.nudges, c.byStates,
 	} {
 		ch <- d
 	}
@@ -86,6 +89,10 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	gauge(c.build, 1, s.Version, runtime.Version())
 	gauge(c.problems, float64(len(s.Problems)))
 	c.collectTokens(gauge)
+	if !s.Config.LoadedAt.IsZero() {
+		gauge(c.configGood, oneIf(s.Config.Error == ""))
+		gauge(c.configAt, float64(s.Config.LoadedAt.UnixMilli())/1000)
+	}
 	if s.CycleAt.IsZero() {
 		return
 	}

@@ -25,6 +25,7 @@ func busyStatus() fakeStatus {
 	return fakeStatus{
 		Version: "1.2.3", Cycle: 8, CycleAt: now.Add(500 * time.Millisecond), QueueSize: 41, PollEvery: 250 * time.Millisecond, EventsArrive: true,
 		Problems: []plan.Problem{{Subject: "docker"}, {Subject: "pool gpu"}},
+		Config:   plan.ConfigStatus{LoadedAt: now.Add(-time.Hour), Error: "scaler.yaml:3: no"},
 		Pools: []plan.PoolStatus{
 			{Name: "linux", Waiting: 1, Starting: 2, Idle: 3, Busy: 4, Leaving: 5, Max: 20, Nudges: 7},
 			{Name: "gpu", Max: 2, BreakerOpen: true, Failures: 3},

@@ -50,6 +50,7 @@ func (s *Server) handler() http.Handler {
 		{http.MethodGet, "/v1/state/backup", s.getBackup},
 		{http.MethodPost, "/v1/trigger", s.postTrigger},
 		{http.MethodPost, "/v1/reap", s.postReap},
+		{http.MethodPost, "/v1/reload", s.postReload},
 	}...) {
 		mux.HandleFunc(r.method+" "+r.path, r.serve)
 		methods[r.path] = append(methods[r.path], r.method)

@@ -56,6 +56,7 @@ type Server struct {
 	backup backupFunc  // nil if there is nothing to back up
 	tokens tokenKeeper // nil if there is no gateway
 	audit  auditFunc   // nil if there is no gateway
+	reload reloadFunc  // nil if the configuration stays as it is
 }
 
 // New returns a Server that is to be run by Serve.

@@ -60,13 +60,13 @@ func (f *fakeSource) Reap(_ context.Context, dryRun bool) ([]plan.Finding, error
 }
 
 // serve runs a server on a socket until the test ends.
-func serve(t *testing.T, source daemon, log *slog.Logger) *Client {
+func serve(t *testing.T, source daemon, log *slog.Logger, options ...Option) *Client {
 	t.Helper()
 	path := socketPath(t)
 	ln := mustListen(t, path)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- New(source, log).Serve(ctx, ln) }()
+	go func() { done <- New(source, log, options...).Serve(ctx, ln) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"scaler.io/scaler/internal/config"
+	"scaler.io/scaler/internal/plan"
+	"scaler.io/scaler/internal/pool"
+	"scaler.io/scaler/internal/register"
+	"scaler.io/scaler/internal/server"
+)
+
+// target is what a configuration is taken over by.
+type target interface {
+	Reconfigure(ctx context.Context, cfg pool.Config) error
+	NoteConfig(ctx context.Context, c plan.ConfigStatus) error
+}
+
+// reloader takes over the configuration file while the daemon runs. Whatever is
+// wrong with it, the last good one holds.
+type reloader struct {
+	path  string
+	log   *slog.Logger
+	level *slog.LevelVar
+	fleet target
+	// setPools changes what containers are made from; its error changes nothing.
+	setPools  func(*config.Config) error
+	setTokens func(tokens []register.Token, perMinute int)
+	instance  string
+
+	mu      sync.Mutex
+	running *config.Config // what the daemon runs with
+	noted   plan.ConfigStatus
+}
+
+// begin notes what the daemon has started with.
+func (r *reloader) begin(ctx context.Context) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.note(ctx, plan.ConfigStatus{Path: r.path, LoadedAt: time.Now()})
+}
+
+// Reload reads the file and takes it over. It returns what has changed. On an
+// error nothing has; the error says what is wrong, and where.
+func (r *reloader) Reload(ctx context.Context) (server.Reloaded, error) {
+	data, err := os.ReadFile(r.path)
+	if err != nil {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return server.Reloaded{}, r.refuse(ctx, fmt.Errorf("read configuration: %w", err))
+	}
+	return r.take(ctx, data)
+}
+
+// take takes over the content of the file.
+func (r *reloader) take(ctx context.Context, data []byte) (server.Reloaded, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	wanted, err := config.Parse(r.path, data)
+	if err != nil {
+		return server.Reloaded{}, r.refuse(ctx, err)
+	}
+	next := config.Applicable(r.running, wanted)
+	if err := r.apply(ctx, next); err != nil {
+		return server.Reloaded{}, r.refuse(ctx, err)
+	}
+	var out server.Reloaded
+	for _, c := range config.Diff(r.running, next) {
+		out.Changes = append(out.Changes, c.String())
+	}
+	for _, c := range config.Diff(next, wanted) {
+		out.Restart = append(out.Restart, c.String())
+	}
+	status := plan.ConfigStatus{Path: r.path, LoadedAt: r.noted.LoadedAt, Restart: out.Restart}
+	if len(out.Changes) > 0 {
+		status.LoadedAt = time.Now()
+	}
+	r.running = next
+	for _, c := range out.Changes {
+		r.log.Info("configuration changed", "change", c)
+	}
+	for _, w := range next.Warnings() {
+		r.log.Warn("configuration: " + w)
+	}
+	r.note(ctx, status)
+	return out, nil
+}
+
+// apply takes over a configuration, or nothing of it.
+func (r *reloader) apply(ctx context.Context, next *config.Config) error {
+	for _, p := range next.Pools {
+		if p.Registration == config.RegisterByContainer && next.Gateway == nil {
+			return fmt.Errorf("pool %s registers its runners by the gateway, which does not run yet: restart scaler to take the file over", p.Name)
+		}
+	}
+	if err := r.setPools(next); err != nil {
+		return err
+	}
+	// Tokens come before the pools that use them.
+	r.setTokens(registrationTokens(next), next.Limits.Registrations)
+	if err := r.fleet.Reconfigure(ctx, fleetConfig(next, r.instance)); err != nil {
+		// Back to what the fleet still runs with.
+		r.setTokens(registrationTokens(r.running), r.running.Limits.Registrations)
+		return errors.Join(err, r.setPools(r.running))
+	}
+	r.level.Set(next.Log.Level)
+	return nil
+}
+
+// refuse notes why the file is not taken over, and returns it.
+func (r *reloader) refuse(ctx context.Context, err error) error {
+	status := r.noted
+	status.Error = "the file has changed and is not good, so the last good one holds: " + err.Error()
+	r.note(ctx, status)
+	return err
+}
+
+// note shows the status. It is the loop that logs what is wrong.
+func (r *reloader) note(ctx context.Context, status plan.ConfigStatus) {
+	r.noted = status
+	if err := r.fleet.NoteConfig(ctx, status); err != nil {
+		r.log.Debug("state of the configuration not shown", "err", err)
+	}
+}

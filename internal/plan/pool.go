@@ -22,7 +22,7 @@ func holdReason(p Pool, snap Snapshot) string {
 	if why, unknown := snap.Unknown[p.Scope]; unknown {
 		return why
 	}
-	return p.Hold
+	return orElse(p.Hold, snap.StartHold)
 }
 
 // add counts a runner of the pool.

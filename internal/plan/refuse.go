@@ -36,6 +36,8 @@ func (r *refusals) why(job *Job, kind int32) string {
 // whyFull says why a pool without a free runner starts none.
 func (c *computation) whyFull(p *pool) string {
 	switch {
+	case p.hold != "" && p.hold == c.snap.StartHold:
+		return "nothing new starts: " + p.hold // the same for all pools, so that it is said once
 	case p.hold != "":
 		return "pool " + p.Name + " is on hold: " + p.hold
 	case p.all >= p.Max:

@@ -102,6 +102,9 @@ type Snapshot struct {
 	// Hold, if not empty, says why nothing at all may be done (the engine
 	// cannot be reached).
 	Hold string
+	// StartHold, if not empty, says why nothing new may be started in any pool
+	// (the host is short of something). All else goes on.
+	StartHold string
 }
 
 // ActionKind is what is to be done.

@@ -17,7 +17,8 @@ type Status struct {
 	PollEvery    time.Duration  `json:"poll_every"` // nanoseconds
 	EventsArrive bool           `json:"events_arrive"`
 	Config       ConfigStatus   `json:"config"`
-	Problems     []Problem      `json:"problems"` // what is wrong now, empty if all is well
+	Problems     []Problem      `json:"problems"`       // what is wrong now, empty if all is well
+	Host         *HostStatus    `json:"host,omitempty"` // nil without limits.pressure
 	Pools        []PoolStatus   `json:"pools"`
 	Runners      []RunnerStatus `json:"runners"`
 	Queue        []JobDecision  `json:"queue"`        // queued jobs that were read

@@ -85,7 +85,8 @@ func TestLibrariesHaveOneHome(t *testing.T) {
 		"go.etcd.io/bbolt":                      {"internal/state"},
 		"github.com/spf13/cobra":                {"cmd/scaler"},
 		"github.com/fsnotify/fsnotify":          {"cmd/scaler"},
-		"github.com/prometheus":                 {"internal/server"},
+		"github.com/prometheus/client_golang":   {"internal/server"},
+		"github.com/prometheus/procfs":          {"internal/host"},
 	}
 	for pkg, list := range imports(t) {
 		for _, dep := range list {

@@ -74,6 +74,7 @@ func runDaemon(ctx context.Context, path string, cfg *config.Config, level *slog
 	if cfg.Webhook != nil && cfg.Webhook.Create {
 		go makeHooks(ctx, cfg, p.gitea, log)
 	}
+	defer p.measure(ctx)()
 	return runFleet(ctx, p, servers, log)
 }
 

@@ -59,6 +59,11 @@ func TestWriteStatus(t *testing.T) {
 			want: []string{"  no " + strings.Repeat("x", maxWhy-4) + "…\n", "as for job 1\n"}},
 		{name: "a long problem", status: plan.Status{Problems: []plan.Problem{{Subject: "docker", Since: noon, Message: strings.Repeat("word ", 30)}}},
 			want: []string{"\n  ! docker, for 0s: word", "word word\n    word word word"}},
+		{name: "a host under pressure", status: plan.Status{Host: &plan.HostStatus{Gates: []plan.HostGate{
+			{Kind: plan.HostMemory, Known: true, Value: 35.25, Limit: 20, Holds: true}, {Kind: plan.HostFreeMemory, Known: true, Value: 3 << 30, Limit: 512 << 20},
+			{Kind: plan.HostFreeDisk, Path: "/srv\x1b", Holds: true}}}},
+			want: []string{"\nHOST\n  WHAT             VALUE    LIMIT   NEW RUNNERS\n  memory           35.25 %  20 %    wait\n" +
+				"  free_memory      3GiB     512MiB  start\n  free_disk /srv?  -        -       wait\n"}},
 		{name: "a queue that was not read", status: plan.Status{QueueSize: 5}, want: []string{"QUEUE (5)\n  … and 5 more\n"}},
 	}
 	for _, tt := range tests {

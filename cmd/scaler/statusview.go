@@ -46,6 +46,7 @@ func writeStatus(b *bytes.Buffer, s plan.Status, now time.Time, width int) {
 		fmt.Fprintln(b, "It is shutting down and starts no more runners.")
 	}
 	writeProblems(b, s, now, width)
+	writeHost(b, s.Host)
 	writePools(b, s.Pools)
 	section(b, "RUNNERS (%d)", len(s.Runners))
 	writeRunners(b, s.Runners, now)

@@ -26,7 +26,7 @@ and the exit code is 1. Warnings are printed too but do not change the exit code
 			if err != nil {
 				return err
 			}
-			for _, w := range cfg.Warnings() {
+			for _, w := range append(cfg.Warnings(), unmeasurable(cmd.Context(), cfg.Limits.Pressure)...) {
 				fmt.Fprintf(cmd.ErrOrStderr(), "%s: warning: %s\n", path, w)
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: good: %s\n", path, summary(cfg))

@@ -14,6 +14,7 @@ import (
 	"scaler.io/scaler/internal/docker"
 	"scaler.io/scaler/internal/gateway"
 	"scaler.io/scaler/internal/gitea"
+	"scaler.io/scaler/internal/host"
 	"scaler.io/scaler/internal/plan"
 	"scaler.io/scaler/internal/pool"
 	"scaler.io/scaler/internal/register"
@@ -28,6 +29,7 @@ type parts struct {
 	registrar *register.Registrar
 	calls     *server.Calls    // to Gitea
 	gateway   *gateway.Gateway // nil if there is none
+	host      *host.Monitor    // nil without limits.pressure
 	fleet     *pool.Manager
 }
 
@@ -58,6 +60,9 @@ func wire(cfg *config.Config, store *state.Store, log *slog.Logger, change ...fu
 			return parts{}, err
 		}
 		ports.Issuer = p.gateway
+	}
+	if p.host = newMonitor(cfg.Limits.Pressure, func() { p.fleet.Trigger() }); p.host != nil {
+		ports.Pressure = p.host
 	}
 	p.fleet = pool.New(fleetCfg, ports, log)
 	own.fleet = p.fleet
@@ -164,5 +169,6 @@ func previewOffline(ctx context.Context, cfg *config.Config, log *slog.Logger) (
 		return plan.Plan{}, fmt.Errorf("prepare: %w", err)
 	}
 	defer p.engine.Close()
+	defer p.measure(ctx)()
 	return p.fleet.PreviewOnce(ctx)
 }

@@ -112,6 +112,8 @@ type Limits struct {
 	Runners        int `yaml:"runners" default:"0" min:"0" doc:"Runners of all pools together at most; 0 is no limit."`
 	Registrations  int `yaml:"registrations" default:"600" min:"1" doc:"Runners registered per minute at most, a sixth of them at once. It bounds what an unforeseen fault can do to the server."`
 	ParallelStarts int `yaml:"parallel_starts" default:"8" min:"1" max:"64" doc:"How many runners are started at the same time at most. Where the engine takes more than five seconds for a start it becomes fewer by itself, for as long as it cannot keep up."`
+
+	Pressure Pressure `yaml:"pressure" restart:"true" doc:"Limits on the load of the machine that the daemon runs on, beyond which nothing new starts; what runs goes on."`
 }
 
 // Log says what is logged and how.

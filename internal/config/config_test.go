@@ -39,7 +39,7 @@ func defaults() *Config {
 				Ulimits: map[string]string{}, LogOptions: map[string]string{}, Labels: map[string]string{},
 			},
 		}},
-		Limits:       Limits{Registrations: 600, ParallelStarts: 8},
+		Limits:       Limits{Registrations: 600, ParallelStarts: 8, Pressure: Pressure{DiskPaths: []string{"/var/lib/docker"}}},
 		PollInterval: time.Second, PollActive: 250 * time.Millisecond, PollQuiet: 5 * time.Second, StateDir: "/var/lib/scaler", ControlSocket: "/run/scaler/scaler.sock",
 		Log:        Log{Level: slog.LevelInfo, Format: LogText},
 		OnShutdown: ShutdownLeave, ShutdownTimeout: 5 * time.Minute,
@@ -106,7 +106,9 @@ func TestEveryKey(t *testing.T) {
 			Listen: "[::1]:9180", TLS: pair, PasswordFile: filepath.Join(here, "passwords"), UserHeader: "X-Remote-User",
 			TrustedProxies: []string{"127.0.0.1"}, RunnerImage: "registry.example.com/runner:latest",
 		},
-		Limits:       Limits{Runners: 5, Registrations: 120, ParallelStarts: 2},
+		Limits: Limits{Runners: 5, Registrations: 120, ParallelStarts: 2, Pressure: Pressure{
+			CPU: 80, Memory: 20.5, IO: 60, FreeMemory: 512 << 20, FreeDisk: Space{Percent: 12.5}, DiskPaths: []string{"/srv/docker", "/srv/cache"},
+		}},
 		Webhook:      &Webhook{Listen: "127.0.0.1:8089", Path: "/hooks/gitea", PublicURL: "http://build-1:8089", Secret: SecretRef{secretEnv, "SCALER_TEST_SECRET"}, Create: true},
 		PollInterval: 500 * time.Millisecond, PollActive: 100 * time.Millisecond, PollQuiet: 10 * time.Second, StateDir: "/srv/scaler", ControlSocket: "/tmp/scaler.sock",
 		Log:        Log{Level: slog.LevelWarn, Format: LogJSON},
@@ -228,6 +230,9 @@ func TestWarnings(t *testing.T) {
 		{"docker label with an engine elsewhere", docker + "    container: {env: {DOCKER_HOST: tcp://docker}}\n", ""},
 		{"docker label with the runner's own setting", docker + "    runner_config: {container: {docker_host: tcp://docker}}\n", ""},
 		{"socket", minimal + "    container: {docker_access: socket}\n", "master of this host"},
+		{"pressure of this machine", minimal + "limits: {pressure: {cpu: 80}}\n", ""},
+		{"pressure of another machine", minimal + "limits: {pressure: {free_disk: 5g}}\ndocker: {host: tcp://docker:2375}\n", "not at that of docker.host"},
+		{"no pressure, another machine", minimal + "docker: {host: tcp://docker:2375}\n", ""},
 		{"certificate", strings.Replace(minimal, "  api_token", "  tls: {insecure_skip_verify: true}\n  api_token", 1), "not checked"},
 	}
 	for _, tt := range tests {

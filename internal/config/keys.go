@@ -64,12 +64,13 @@ var (
 	labelType        = reflect.TypeFor[plan.Label]()
 	secretType       = reflect.TypeFor[SecretRef]()
 	runnerConfigType = reflect.TypeFor[RunnerConfig]()
+	spaceType        = reflect.TypeFor[Space]()
 )
 
 // isMapping reports whether the type is decoded from a mapping with the keys
 // of its fields.
 func isMapping(t reflect.Type) bool {
-	return t.Kind() == reflect.Struct && t != scopeType && t != labelType && t != secretType
+	return t.Kind() == reflect.Struct && t != scopeType && t != labelType && t != secretType && t != spaceType
 }
 
 // kind names the key's type for people, as in "duration".
@@ -89,9 +90,11 @@ func (k key) kind() string {
 		return "label"
 	case t == secretType:
 		return "secret"
+	case t == spaceType:
+		return "size or share"
 	case k.format == "size":
 		return "size"
-	case k.format == "absolute", k.format == "file":
+	case (k.format == "absolute" || k.format == "file") && t.Kind() == reflect.String:
 		return "path"
 	case k.format == "url":
 		return "URL"

@@ -44,6 +44,8 @@ func (d *decoder) scalarParser(k key) func(*yaml.Node) (any, error) {
 		return textParser(k, plan.ParseLabel)
 	case levelType:
 		return textParser(k, k.parseLevel)
+	case spaceType:
+		return k.parseSpace
 	}
 	switch k.typ.Kind() {
 	case reflect.String:
@@ -134,7 +136,7 @@ func (d *decoder) stringParser(k key) func(*yaml.Node) (any, error) {
 		switch k.format {
 		case "absolute":
 			if !filepath.IsAbs(s) {
-				return "", fmt.Errorf("expected an absolute path, like %s, found %q", k.def, s)
+				return "", fmt.Errorf("expected an absolute path, like %s, found %q", strings.Trim(k.def, "[]"), s)
 			}
 			return filepath.Clean(s), nil
 		case "file":

@@ -25,6 +25,7 @@ func validate(d *decoder, c *Config) {
 	validatePools(d, c)
 	validateListeners(d, c)
 	validateDaemon(d, c)
+	validatePressure(d, c.Limits.Pressure)
 }
 
 func validateGitea(d *decoder, g Gitea) {

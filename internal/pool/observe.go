@@ -22,6 +22,7 @@ type observation struct {
 	scopes     map[plan.Scope]*scopeView
 	// madeForJobs is what jobContainers has found, nil before it was asked for.
 	madeForJobs *madeForJobs
+	host        *plan.HostStatus // nil where nobody looks at it
 }
 
 // scopeView is one scope at the server.
@@ -52,6 +53,7 @@ func (m *Manager) observe(ctx context.Context) *observation {
 	ctx, cancel := context.WithTimeout(ctx, observeTimeout)
 	defer cancel()
 	seen := &observation{at: time.Now(), scopes: make(map[plan.Scope]*scopeView), containers: make(map[string]plan.Container)}
+	seen.host = m.ports.host(seen.at)
 	containers, err := m.ports.Engine.List(ctx)
 	seen.engineErr = err
 	for _, c := range containers {
@@ -184,6 +186,9 @@ func (m *Manager) snapshot(seen *observation) plan.Snapshot {
 	snap := plan.Snapshot{Now: seen.at, Unknown: make(map[plan.Scope]string)}
 	if seen.engineErr != nil {
 		snap.Hold = seen.engineErr.Error()
+	}
+	if seen.host != nil {
+		snap.StartHold = seen.host.Hold
 	}
 	known := make(map[int64]bool)
 	running := make(map[int64]bool)

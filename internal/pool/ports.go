@@ -103,4 +103,5 @@ type Ports struct {
 	Voice     runnerVoice
 	Issuer    issuer // needed for pools with SelfRegister only
 	Store     store
+	Pressure  pressure // nil if the host's load does not matter
 }

@@ -18,7 +18,9 @@ func (m *Manager) publish(spec plan.Spec, seen *observation, p plan.Plan) {
 		cause, message := m.troubleOf(q)
 		m.conditions.setCause("pool "+q.Name, cause, message, seen.at)
 	}
+	m.setHost(seen)
 	s := plan.NewStatus(spec, p)
+	s.Host = seen.host
 	s.Version, s.Instance, s.StartedAt = m.version, m.instance, m.started
 	s.Cycle, s.CycleAt, s.Shutdown = m.cycle, seen.at, m.draining
 	s.PollEvery, s.EventsArrive = m.pace.interval(seen.at), m.pace.arrive(seen.at)

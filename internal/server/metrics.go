@@ -44,6 +44,7 @@ type collector struct {
 	configGood, configAt                *prometheus.Desc
 	runners, waiting, limit             *prometheus.Desc
 	breaker, failures, nudges, byStates *prometheus.Desc
+	host                                hostMetrics
 }
 
 func newCollector(status webStatus, tokens webTokens) *collector {
@@ -67,14 +68,15 @@ func newCollector(status webStatus, tokens webTokens) *collector {
 		failures:   desc("breaker_failures", "Runners of the pool that failed since the last that worked.", "pool"),
 		nudges:     desc("nudges_total", "How often a runner of the pool had to be woken for a job that waited beside it.", "pool"),
 		byStates:   desc("tokens", "Registration tokens of the gateway, by state.", "state"),
+		host:       newHostMetrics(desc),
 	}
 }
 
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{
+	for _, d := range append(c.host.all(),
 		c.build, c.problems, c.cycle, c.poll, c.events, c.configGood, c.configAt, c.queue, c.runners, c.waiting, c.limit, c.breaker, c.failures, c.nudges, c.byStates,
-	} {
+	) {
 		ch <- d
 	}
 }
@@ -100,6 +102,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	gauge(c.poll, s.PollEvery.Seconds())
 	gauge(c.events, oneIf(s.EventsArrive))
 	gauge(c.queue, float64(s.QueueSize))
+	c.host.collect(s.Host, gauge)
 	for _, p := range s.Pools {
 		gauge(c.runners, float64(p.Starting), p.Name, "starting")
 		gauge(c.runners, float64(p.Idle), p.Name, "idle")

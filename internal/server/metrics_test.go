@@ -30,6 +30,10 @@ func busyStatus() fakeStatus {
 			{Name: "linux", Waiting: 1, Starting: 2, Idle: 3, Busy: 4, Leaving: 5, Max: 20, Nudges: 7},
 			{Name: "gpu", Max: 2, BreakerOpen: true, Failures: 3},
 		},
+		Host: &plan.HostStatus{Hold: "the host is short of disk space", Gates: []plan.HostGate{
+			{Kind: plan.HostCPU, Known: true, Value: 64.16, Limit: 80}, {Kind: plan.HostMemory, Holds: true},
+			{Kind: plan.HostFreeMemory, Known: true, Value: 1 << 30, Limit: 512 << 20}, {Kind: plan.HostFreeDisk, Path: "/srv", Known: true, Value: 4096, Limit: 8192, Holds: true},
+		}},
 	}
 }
 

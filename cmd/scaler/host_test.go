@@ -63,7 +63,9 @@ func statusOfFirstCycle(t *testing.T, path string, cfg *config.Config) plan.Stat
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	done := make(chan error, 1)
-	go func() { done <- runDaemon(ctx, path, cfg, new(slog.LevelVar), slog.New(slog.NewTextHandler(lines, nil))) }()
+	go func() {
+		done <- runDaemon(ctx, path, cfg, new(slog.LevelVar), slog.New(slog.NewTextHandler(lines, nil)))
+	}()
 	var s plan.Status
 	for {
 		select {

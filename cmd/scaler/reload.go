@@ -32,7 +32,9 @@ type reloader struct {
 	// setPools changes what containers are made from; its error changes nothing.
 	setPools  func(*config.Config) error
 	setTokens func(tokens []register.Token, perMinute int)
-	instance  string
+	// taken is told of a configuration that was taken over.
+	taken    func(*config.Config)
+	instance string
 
 	mu      sync.Mutex
 	running *config.Config // what the daemon runs with
@@ -82,6 +84,9 @@ func (r *reloader) take(ctx context.Context, data []byte) (server.Reloaded, erro
 		status.LoadedAt = time.Now()
 	}
 	r.running = next
+	if len(out.Changes) > 0 {
+		r.taken(next)
+	}
 	for _, c := range out.Changes {
 		r.log.Info("configuration changed", "change", c)
 	}

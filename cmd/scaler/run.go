@@ -57,9 +57,11 @@ func runDaemon(ctx context.Context, path string, cfg *config.Config, level *slog
 		return err
 	}
 	defer p.engine.Close()
+	ready := newPreparation(cfg.Docker, p.engine, log)
 	reloads := &reloader{path: path, log: log, level: level, fleet: p.fleet, instance: store.Instance(), running: cfg,
-		setPools:  func(c *config.Config) error { return p.engine.SetPools(dockerPools(c)) },
+		setPools:  func(c *config.Config) error { return p.engine.SetPools(dockerPools(c), pullHolds(c.Docker)) },
 		setTokens: p.registrar.SetTokens,
+		taken:     func(c *config.Config) { ready.change(c.Docker) },
 	}
 	servers, err := listen(cfg, p, store, log, server.WithReload(reloads.Reload))
 	if err != nil {
@@ -71,6 +73,7 @@ func runDaemon(ctx context.Context, path string, cfg *config.Config, level *slog
 		reloads.begin(ctx)
 		(&edits{path: path, poll: editsPoll, log: log, take: reloads.take, reload: reloads.Reload}).follow(ctx)
 	}()
+	go ready.follow(ctx)
 	if cfg.Webhook != nil && cfg.Webhook.Create {
 		go makeHooks(ctx, cfg, p.gitea, log)
 	}

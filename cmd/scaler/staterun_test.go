@@ -43,7 +43,9 @@ func TestDaemonStartsWithDamagedState(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	done := make(chan error, 1)
-	go func() { done <- runDaemon(ctx, path, cfg, new(slog.LevelVar), slog.New(slog.NewTextHandler(lines, nil))) }()
+	go func() {
+		done <- runDaemon(ctx, path, cfg, new(slog.LevelVar), slog.New(slog.NewTextHandler(lines, nil)))
+	}()
 	first, second := <-lines, <-lines
 	if !strings.Contains(first, "level=WARN") || !strings.Contains(first, "damaged state was kept aside") {
 		t.Errorf("first log line %q", first)

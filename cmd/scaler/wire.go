@@ -44,7 +44,9 @@ func wire(cfg *config.Config, store *state.Store, log *slog.Logger, change ...fu
 		return parts{}, err
 	}
 	instance := cmp.Or(store.Instance(), "none")
-	engine, err := docker.New(docker.Config{Host: cfg.Docker.Host, Instance: instance, Pools: dockerPools(cfg), Logger: log})
+	engine, err := docker.New(docker.Config{
+		Host: cfg.Docker.Host, Instance: instance, Pools: dockerPools(cfg), Logger: log, Refresh: pullHolds(cfg.Docker),
+	})
 	if err != nil {
 		return parts{}, err
 	}

@@ -43,7 +43,7 @@ func defaults() *Config {
 		PollInterval: time.Second, PollActive: 250 * time.Millisecond, PollQuiet: 5 * time.Second, StateDir: "/var/lib/scaler", ControlSocket: "/run/scaler/scaler.sock",
 		Log:        Log{Level: slog.LevelInfo, Format: LogText},
 		OnShutdown: ShutdownLeave, ShutdownTimeout: 5 * time.Minute,
-		Drain: Drain{Settle: 10 * time.Second},
+		Docker: Docker{Prepull: true, Refresh: time.Hour}, Drain: Drain{Settle: 10 * time.Second},
 	}
 }
 
@@ -113,7 +113,7 @@ func TestEveryKey(t *testing.T) {
 		PollInterval: 500 * time.Millisecond, PollActive: 100 * time.Millisecond, PollQuiet: 10 * time.Second, StateDir: "/srv/scaler", ControlSocket: "/tmp/scaler.sock",
 		Log:        Log{Level: slog.LevelWarn, Format: LogJSON},
 		OnShutdown: ShutdownDrain, ShutdownTimeout: time.Minute,
-		Docker: Docker{Host: "tcp://docker:2375"}, Drain: Drain{Settle: 3 * time.Second},
+		Docker: Docker{Host: "tcp://docker:2375", Refresh: 12 * time.Hour}, Drain: Drain{Settle: 3 * time.Second},
 	})
 }
 

@@ -5,7 +5,7 @@ import "time"
 // Container says how the containers of a pool are made. Where a zero value
 // has no meaning of its own, it leaves the matter to the image or the engine.
 type Container struct {
-	Pull         PullPolicy    `yaml:"pull" default:"missing" enum:"missing always never" doc:"When the image is pulled before a container is made."`
+	Pull         PullPolicy    `yaml:"pull" default:"missing" enum:"missing always never" doc:"When the image is pulled before a container is made. always: when its last pull is older than docker.refresh, and for every container if that is 0 or docker.prepull is false."`
 	PullTimeout  time.Duration `yaml:"pull_timeout" default:"10m" min:"1s" doc:"How long a pull may take."`
 	RegistryAuth *RegistryAuth `yaml:"registry_auth" doc:"Credentials for the image's registry."`
 
@@ -51,7 +51,7 @@ type PullPolicy string
 // The pull policies.
 const (
 	PullMissing PullPolicy = "missing" // if the engine does not have it
-	PullAlways  PullPolicy = "always"  // for every container
+	PullAlways  PullPolicy = "always"  // for every container, or once in docker.refresh
 	PullNever   PullPolicy = "never"   // the engine must have it
 )
 

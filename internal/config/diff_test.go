@@ -54,7 +54,9 @@ func replace(old, with string) func(string) string {
 	}
 }
 
-func appended(line string) func(string) string { return func(s string) string { return s + line + "\n" } }
+func appended(line string) func(string) string {
+	return func(s string) string { return s + line + "\n" }
+}
 
 func TestDiffOfPools(t *testing.T) {
 	badEnv(t)

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/distribution/reference"
 )
@@ -186,6 +187,9 @@ func validateLimits(d *decoder, c *Config) {
 // maxSocketPath is what fits into sun_path of unix(7), with its NUL.
 const maxSocketPath = 107
 
+// minRefresh keeps the daemon from asking registries all the time.
+const minRefresh = time.Minute
+
 func validateDaemon(d *decoder, c *Config) {
 	if len(c.ControlSocket) > maxSocketPath {
 		d.report("control_socket", "the path has %d bytes: a Unix socket takes %d at most", len(c.ControlSocket), maxSocketPath)
@@ -197,5 +201,8 @@ func validateDaemon(d *decoder, c *Config) {
 		if !unix && !tcp {
 			d.report("docker.host", "expected unix:///PATH or tcp://HOST:PORT, like unix:///var/run/docker.sock")
 		}
+	}
+	if every := c.Docker.Refresh; every > 0 && every < minRefresh && d.ok("docker.refresh") {
+		d.report("docker.refresh", "%s is too often for a registry: write at least 1m, or 0 for no refresh", every)
 	}
 }

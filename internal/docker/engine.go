@@ -68,6 +68,9 @@ type Config struct {
 	// Timeout is the deadline of one call to the engine, 30 s if zero. Pulls
 	// and image imports have longer ones.
 	Timeout time.Duration
+	// Refresh is how long a pull of an image with PullAlways counts: a start
+	// within it uses that image and asks no registry. Zero: each start pulls.
+	Refresh time.Duration
 }
 
 // Engine makes and looks after the runner containers of one instance. It is
@@ -83,10 +86,12 @@ type Engine struct {
 
 	mu       sync.Mutex
 	pools    map[string]Options
-	present  map[string]bool  // images that were seen on the engine
-	owned    map[string]bool  // full ids of containers that were seen to be ours
-	removing map[string]bool  // full ids of containers that we are removing
-	owners   map[string]owner // numeric ids of user names, by pool, image and user
+	refresh  time.Duration        // see Config.Refresh
+	present  map[string]bool      // images that were seen on the engine
+	pulled   map[string]time.Time // when a pull was last done, by pullKey
+	owned    map[string]bool      // full ids of containers that were seen to be ours
+	removing map[string]bool      // full ids of containers that we are removing
+	owners   map[string]owner     // numeric ids of user names, by pool, image and user
 }
 
 // New checks the configuration and returns an Engine. It does no I/O: whether
@@ -106,7 +111,9 @@ func New(cfg Config) (*Engine, error) {
 		log:      cfg.Logger,
 		timeout:  cfg.Timeout,
 		backoff:  backoff{first: 250 * time.Millisecond, max: 15 * time.Second},
+		refresh:  cfg.Refresh,
 		present:  map[string]bool{},
+		pulled:   map[string]time.Time{},
 		owned:    map[string]bool{},
 		removing: map[string]bool{},
 		owners:   map[string]owner{},
@@ -131,15 +138,15 @@ func validate(pools map[string]Options) error {
 	return errors.Join(faults...)
 }
 
-// SetPools replaces what containers are made from, from the next call on. On an
-// error nothing has changed.
-func (e *Engine) SetPools(pools map[string]Options) error {
+// SetPools replaces what containers are made from, and Config.Refresh, from the
+// next call on. On an error nothing has changed.
+func (e *Engine) SetPools(pools map[string]Options, refresh time.Duration) error {
 	if err := validate(pools); err != nil {
 		return fmt.Errorf("set pools: %w", err)
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.pools = maps.Clone(pools)
+	e.pools, e.refresh = maps.Clone(pools), refresh
 	return nil
 }
 

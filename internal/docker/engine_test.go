@@ -42,6 +42,7 @@ func TestRealEngine(t *testing.T) {
 		"gateway":              testGateway,
 		"cancelled":            testCancelled,
 		"missing network":      testMissingNetwork,
+		"prepare":              testPrepare,
 		"dind":                 testDind,
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/image"
@@ -23,21 +24,35 @@ import (
 // what to do, unless the engine itself is at fault (ErrUnreachable).
 //
 // With PullMissing and PullNever an image that was seen once is not looked
-// for again until a Create finds it gone.
+// for again until a Create or Prepare finds it gone; with PullAlways one that
+// was pulled within Config.Refresh is not pulled again.
 func (e *Engine) EnsureImage(ctx context.Context, pool string) error {
 	o, err := e.options(pool)
 	if err != nil {
 		return fmt.Errorf("ensure image: %w", err)
 	}
-	if o.Pull != PullAlways && e.imageSeen(o.Image) {
+	if e.imageReady(pool, o) {
 		return nil
 	}
-	key := o.Image + " " + string(o.Pull)
-	if o.Auth != nil {
-		key += " " + pool // other credentials may have another outcome
+	return e.fetchImage(ctx, pool, o)
+}
+
+// imageReady reports whether a start can use the image as it is known.
+func (e *Engine) imageReady(pool string, o Options) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if o.Pull != PullAlways || !e.present[o.Image] {
+		return e.present[o.Image]
 	}
+	at, done := e.pulled[pullKey(pool, o)]
+	return done && time.Since(at) < e.refresh
+}
+
+// fetchImage looks for the image, or pulls it, in any case.
+func (e *Engine) fetchImage(ctx context.Context, pool string, o Options) error {
+	key := pullKey(pool, o)
 	done := e.pulls.DoChan(key, func() (any, error) {
-		return nil, e.ensureImage(context.WithoutCancel(ctx), o)
+		return nil, e.ensureImage(context.WithoutCancel(ctx), key, o)
 	})
 	select {
 	case result := <-done:
@@ -47,7 +62,16 @@ func (e *Engine) EnsureImage(ctx context.Context, pool string) error {
 	}
 }
 
-func (e *Engine) ensureImage(ctx context.Context, o Options) error {
+// pullKey is the same for pools to which the pull of one image means the same.
+func pullKey(pool string, o Options) string {
+	key := o.Image + " " + string(o.Pull)
+	if o.Auth != nil {
+		key += " " + pool // other credentials may have another outcome
+	}
+	return key
+}
+
+func (e *Engine) ensureImage(ctx context.Context, key string, o Options) error {
 	if o.Pull != PullAlways {
 		err := e.call(ctx, "inspect image "+o.Image, func(ctx context.Context) error {
 			_, err := e.client.ImageInspect(ctx, o.Image)
@@ -59,7 +83,9 @@ func (e *Engine) ensureImage(ctx context.Context, o Options) error {
 			return nil
 		case !errors.Is(err, plan.ErrNotFound):
 			return err
-		case o.Pull == PullNever:
+		}
+		e.markImage(o.Image, false)
+		if o.Pull == PullNever {
 			return fmt.Errorf("%w: the engine has no image %s and the pull policy is never: run docker pull %s or docker load, or set the policy to missing",
 				plan.ErrImage, o.Image, o.Image)
 		}
@@ -67,7 +93,7 @@ func (e *Engine) ensureImage(ctx context.Context, o Options) error {
 	if err := e.pull(ctx, o); err != nil {
 		return err
 	}
-	e.markImage(o.Image, true)
+	e.markPulled(o.Image, key)
 	return nil
 }
 
@@ -160,6 +186,14 @@ func readReport(r io.Reader) error {
 			return m.Error
 		}
 	}
+}
+
+// markPulled notes that the image has just been pulled.
+func (e *Engine) markPulled(ref, key string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.present[ref] = true
+	e.pulled[key] = time.Now()
 }
 
 func (e *Engine) imageSeen(ref string) bool {

@@ -20,7 +20,7 @@ type PullPolicy string
 
 // The pull policies. Empty means PullMissing.
 const (
-	PullAlways  PullPolicy = "always"  // at every create; the registry must answer
+	PullAlways  PullPolicy = "always"  // at every create, or once in Config.Refresh
 	PullMissing PullPolicy = "missing" // if the engine does not have it
 	PullNever   PullPolicy = "never"   // the engine must have it
 )

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"scaler.io/scaler/internal/config"
+	"scaler.io/scaler/internal/docker"
+	"scaler.io/scaler/internal/plan"
+)
+
+// unready is what is wrong with one pool's image.
+func unready(pool, message string) error {
+	return &docker.Unprepared{Pool: pool, What: "image", Err: fmt.Errorf("%w: %s", plan.ErrImage, message)}
+}
+
+// attemptsOf returns a preparation that ends each time with the next of these,
+// the last one for ever, and the times at which it was tried.
+func attemptsOf(refresh time.Duration, log *bytes.Buffer, errs ...error) (*preparation, *[]time.Duration) {
+	start, at := time.Now(), []time.Duration{}
+	prepare := func(context.Context) error {
+		at = append(at, time.Since(start))
+		return errs[min(len(at), len(errs))-1]
+	}
+	level := &slog.HandlerOptions{Level: slog.LevelInfo}
+	return &preparation{prepare: prepare, refresh: refresh, log: slog.New(slog.NewTextHandler(log, level))}, &at
+}
+
+func TestPreparationFollowsItsSchedule(t *testing.T) {
+	bad := unready("linux", "registry down")
+	for _, tc := range []struct {
+		name    string
+		refresh time.Duration
+		errs    []error
+		lasts   time.Duration
+		least   int // tries
+		most    int
+		within  time.Duration // of the second after the first
+	}{
+		{"once if there is no refresh", 0, []error{nil}, 24 * time.Hour, 1, 1, 0},
+		{"before the last pull is too old", time.Hour, []error{nil}, 10 * time.Hour, 12, 15, 48 * time.Minute},
+		{"again soon after a failure", time.Hour, []error{bad, nil}, 40 * time.Minute, 2, 2, prepareRetryMin},
+		{"until it is done, if there is no refresh", 0, []error{bad, bad, nil}, 24 * time.Hour, 3, 3, prepareRetryMin},
+		{"more and more slowly", 0, []error{bad}, 2 * time.Hour, 15, 19, prepareRetryMin},
+		{"never later than on schedule", time.Minute, []error{bad}, time.Hour, 76, 92, prepareRetryMin},
+		{"while there is no engine", time.Hour, []error{docker.ErrUnreachable, nil}, 40 * time.Minute, 2, 2, prepareRetryMin},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var log bytes.Buffer
+				p, at := attemptsOf(tc.refresh, &log, tc.errs...)
+				ctx, cancel := context.WithTimeout(t.Context(), tc.lasts)
+				defer cancel()
+				p.follow(ctx)
+				if n := len(*at); n < tc.least || n > tc.most {
+					t.Errorf("%d tries in %s, want %d to %d", n, tc.lasts, tc.least, tc.most)
+				}
+				if (*at)[0] != 0 || len(*at) > 1 && (*at)[1] > tc.within {
+					t.Errorf("tries at %v, want the second within %s", *at, tc.within)
+				}
+			})
+		})
+	}
+}
+
+func TestPreparationLogsOnce(t *testing.T) {
+	down := unready("linux", "registry down")
+	var log bytes.Buffer
+	p, _ := attemptsOf(0, &log,
+		down, down, docker.ErrUnreachable, down, errors.Join(down, unready("gpu", "denied")), unready("linux", "denied"), nil)
+	for i, want := range [][]string{
+		{`level=WARN msg="not ready for starts" pool=linux what=image err="image unavailable: registry down"`},
+		nil, nil, nil, // the cycle says that there is no engine
+		{`pool=gpu what=image err="image unavailable: denied"`},
+		{`msg="not ready for starts" pool=linux what=image err="image unavailable: denied"`, `level=INFO msg="ready for starts again" pool=gpu what=image`},
+		{`level=INFO msg="ready for starts again" pool=linux what=image`},
+	} {
+		log.Reset()
+		if good := p.attempt(t.Context()); good != (i == 6) {
+			t.Errorf("try %d: good %v", i+1, good)
+		}
+		lines := strings.FieldsFunc(log.String(), func(r rune) bool { return r == '\n' })
+		if len(lines) != len(want) {
+			t.Fatalf("try %d logs\n%s\nwant %d lines", i+1, &log, len(want))
+		}
+		for j, w := range want {
+			if !strings.Contains(lines[j], w) {
+				t.Errorf("try %d logs %s, want %s", i+1, lines[j], w)
+			}
+		}
+	}
+}
+
+func TestPreparationIsQuietWhenCancelled(t *testing.T) {
+	var log bytes.Buffer
+	ctx, cancel := context.WithCancel(t.Context())
+	p, _ := attemptsOf(time.Hour, &log, nil)
+	p.prepare = func(ctx context.Context) error {
+		cancel()
+		return errors.Join(unready("linux", "cut off"), ctx.Err())
+	}
+	p.follow(ctx)
+	if log.Len() > 0 {
+		t.Errorf("log:\n%s", &log)
+	}
+}
+
+// TestPreparationOfTheConfiguration: without prepull each start pulls, and
+// networks alone are looked at.
+func TestPreparationOfTheConfiguration(t *testing.T) {
+	for _, tc := range []struct {
+		cfg   config.Docker
+		holds time.Duration
+	}{
+		{config.Docker{Prepull: true, Refresh: time.Hour}, time.Hour},
+		{config.Docker{Prepull: true}, 0},
+		{config.Docker{Refresh: time.Hour}, 0},
+	} {
+		if got := pullHolds(tc.cfg); got != tc.holds {
+			t.Errorf("%+v: a pull holds for %s, want %s", tc.cfg, got, tc.holds)
+		}
+	}
+}
+
+func TestPreparationBeginsAnewAfterAChange(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		engine, err := docker.New(docker.Config{Host: "unix:///nonexistent/docker.sock", Instance: "i"})
+		must(t, err)
+		var log bytes.Buffer
+		p := newPreparation(config.Docker{Prepull: true}, engine, slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { defer close(done); p.follow(ctx) }()
+		tries := func() int { synctest.Wait(); return strings.Count(log.String(), "pools prepared") }
+		if n := tries(); n != 1 {
+			t.Errorf("%d tries, want 1", n)
+		}
+		for range 2 { // the first gives way if it has not been taken yet
+			p.change(config.Docker{Prepull: true, Refresh: time.Hour})
+		}
+		before := tries()
+		if before < 2 || p.refresh != time.Hour {
+			t.Errorf("%d tries after a change, refresh %s", before, p.refresh)
+		}
+		time.Sleep(time.Hour)
+		if n := tries(); n != before+1 {
+			t.Errorf("%d tries an hour later, want %d", n, before+1)
+		}
+		cancel()
+		<-done
+	})
+}

@@ -38,6 +38,7 @@ func newRootCommand() *cobra.Command {
 		newWebhookCommand(),
 		newGroup("state", "Check and copy the daemon's records", newStateCheckCommand(), newStateBackupCommand(), newStateExportCommand()),
 		newGroup("config", "Describe the configuration file", newConfigSchemaCommand(), newConfigReferenceCommand()),
+		newGroup("debug", "Look into the running daemon", newDebugProfileCommand()),
 		newDemoCommand(), newDemoRunnerCommand(), newFakeGiteaCommand(), newVersionCommand(),
 	)
 	root.Long = rootHelp

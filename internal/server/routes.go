@@ -51,6 +51,7 @@ func (s *Server) handler() http.Handler {
 		{http.MethodPost, "/v1/trigger", s.postTrigger},
 		{http.MethodPost, "/v1/reap", s.postReap},
 		{http.MethodPost, "/v1/reload", s.postReload},
+		{http.MethodGet, "/debug/pprof/", profiles().ServeHTTP},
 	}...) {
 		mux.HandleFunc(r.method+" "+r.path, r.serve)
 		methods[r.path] = append(methods[r.path], r.method)

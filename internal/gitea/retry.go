@@ -15,7 +15,8 @@ import (
 )
 
 // maxRetryAfter is the longest wait that a server can ask for within one
-// operation. If it asks for more, the operation ends with that answer.
+// operation. If it asks for more, the operation ends with that answer, and
+// hold keeps the next ones back.
 const maxRetryAfter = 10 * time.Second
 
 // setRetry gives the client the retry policy.
@@ -38,8 +39,9 @@ func setRetry(c *retryablehttp.Client, o Options) {
 // checkRetry says whether a request is repeated after this outcome.
 func checkRetry(ctx context.Context, resp *http.Response, err error) (bool, error) {
 	call := callOf(ctx)
+	_, held := errors.AsType[*heldError](err)
 	switch {
-	case ctx.Err() != nil || !call.repeat:
+	case ctx.Err() != nil || !call.repeat || held:
 		return false, nil
 	case errors.Is(err, errRedirect) || errors.Is(err, errTooLarge):
 		return false, nil

@@ -119,9 +119,11 @@ func checkRedirect(req *http.Request, via []*http.Request) error {
 
 // recorder is the innermost layer. It reads each answer to its end, so that a
 // connection that breaks half way counts as a failed attempt, bounds its size,
-// and keeps it in the call.
+// and keeps it in the call. While the server has asked for no requests it makes
+// none.
 type recorder struct {
 	next      http.RoundTripper
+	hold      hold
 	userAgent string
 	observe   func(kind string, err error, took time.Duration)
 }
@@ -130,6 +132,9 @@ type recorder struct {
 func (t *recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 	call := callOf(req.Context())
 	call.answer = answer{}
+	if err := t.hold.check(); err != nil {
+		return nil, err
+	}
 	req = req.Clone(req.Context())
 	req.Header.Set("User-Agent", t.userAgent)
 	start := time.Now()
@@ -146,6 +151,7 @@ func (t *recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 			retryAfter:  resp.Header.Get("Retry-After"),
 			body:        body,
 		}
+		t.hold.heed(call.answer)
 	}
 	if t.observe != nil {
 		seen := err

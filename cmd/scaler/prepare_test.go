@@ -6,7 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,6 +21,7 @@ import (
 	"scaler.io/scaler/internal/config"
 	"scaler.io/scaler/internal/docker"
 	"scaler.io/scaler/internal/plan"
+	"scaler.io/scaler/internal/state"
 )
 
 // unready is what is wrong with one pool's image.
@@ -112,20 +120,85 @@ func TestPreparationIsQuietWhenCancelled(t *testing.T) {
 	}
 }
 
-// TestPreparationOfTheConfiguration: without prepull each start pulls, and
-// networks alone are looked at.
+// TestPreparationOfTheConfiguration: what the daemon asks of Docker ahead, and
+// at the start that follows.
 func TestPreparationOfTheConfiguration(t *testing.T) {
+	const pull, network = "POST /images/create", "GET /networks/ci"
 	for _, tc := range []struct {
-		cfg   config.Docker
-		holds time.Duration
+		name, settings string
+		ahead, start   []string
 	}{
-		{config.Docker{Prepull: true, Refresh: time.Hour}, time.Hour},
-		{config.Docker{Prepull: true}, 0},
-		{config.Docker{Refresh: time.Hour}, 0},
+		{"by default", "", []string{pull, network}, nil},
+		{"each start is to have the latest", ", refresh: 0", []string{pull, network}, []string{pull}},
+		{"no images", ", prepull: false", []string{network}, []string{pull}},
 	} {
-		if got := pullHolds(tc.cfg); got != tc.holds {
-			t.Errorf("%+v: a pull holds for %s, want %s", tc.cfg, got, tc.holds)
+		t.Run(tc.name, func(t *testing.T) {
+			host, asked := dockerSocket(t)
+			path, _ := writeConfig(t)
+			text, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			pools, _, _ := strings.Cut(string(text), "  - {name: windows")
+			pools = strings.Replace(pools, "max: 15}", "max: 15, container: {pull: always, network: ci}}", 1)
+			write(t, path, pools+"docker: {host: "+host+tc.settings+"}\n")
+			cfg, err := config.Load(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p, err := wire(cfg, &state.Store{}, slog.New(slog.DiscardHandler))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer p.engine.Close()
+			if !newPreparation(cfg.Docker, p.engine, slog.New(slog.DiscardHandler)).attempt(t.Context()) {
+				t.Error("not prepared")
+			}
+			if got := asked(); !slices.Equal(got, tc.ahead) {
+				t.Errorf("ahead Docker is asked %q, want %q", got, tc.ahead)
+			}
+			if err := p.engine.EnsureImage(t.Context(), "linux"); err != nil {
+				t.Error(err)
+			}
+			if got := asked(); !slices.Equal(got, tc.start) {
+				t.Errorf("at the start Docker is asked %q, want %q", got, tc.start)
+			}
+		})
+	}
+}
+
+// dockerSocket is a Docker that has everything. asked returns what it was asked
+// of images and networks since the last time.
+func dockerSocket(t *testing.T) (host string, asked func() []string) {
+	t.Helper()
+	path := filepath.Join(shortDir(t), "docker.sock")
+	listener, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	var seen []string
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Api-Version", "1.41")
+		w.Header().Set("Content-Type", "application/json")
+		request := r.Method + " " + strings.TrimPrefix(r.URL.Path, "/v1.41")
+		if strings.Contains(request, "/images/") || strings.Contains(request, "/networks/") {
+			mu.Lock()
+			seen = append(seen, request)
+			mu.Unlock()
 		}
+		fmt.Fprint(w, "{}")
+	}))
+	_ = server.Listener.Close()
+	server.Listener = listener
+	server.Start()
+	t.Cleanup(server.Close)
+	return "unix://" + path, func() []string {
+		mu.Lock()
+		defer mu.Unlock()
+		was := seen
+		seen = nil
+		return was
 	}
 }
 

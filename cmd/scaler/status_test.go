@@ -34,6 +34,33 @@ QUEUE (2, 1 unserved)
   42   acme/app  test                              linux         3s     linux  a runner is being started for it
 `
 
+const schedulesText = `
+POOLS (4)
+  NAME    SCOPE  WAITING  STARTING  IDLE  BUSY  LEAVING  MAX  ON HOLD
+  linux          0        0         0     0     0        0    -
+  night          0        0         0     0     0        0    -
+  always         0        0         0     0     0        0    -
+  plain          0        0         0     0     0        0    -
+
+SCHEDULES (3)
+  POOL    NOW                     UNTIL                 IN     THEN
+  linux   the pool's own numbers  2026-03-02 08:00 CET  19h0m  "0 8 * * 1-5" Europe/Berlin for 10h
+  night   "@daily" for 4h         2026-03-01 15:30 UTC  3h30m  the pool's own numbers
+  always  "@hourly" for 1h        -                     -      -
+
+RUNNERS (0)
+`
+
+// scheduled is a status of pools with windows.
+func scheduled() plan.Status {
+	return plan.Status{StartedAt: noon, CycleAt: noon, Pools: []plan.PoolStatus{
+		{Name: "linux", NextWindow: "`0 8 * * 1-5` Europe/Berlin for 10h", NextChange: noon.Add(19 * time.Hour).In(time.FixedZone("CET", 3600))},
+		{Name: "night", Window: "`@daily` for 4h", NextChange: noon.Add(210 * time.Minute)},
+		{Name: "always", Window: "`@hourly` for 1h"},
+		{Name: "plain"},
+	}}
+}
+
 func TestWriteStatus(t *testing.T) {
 	many := plan.Status{Version: "v1", Instance: "abc", StartedAt: noon, CycleAt: noon, Cycle: 1, QueueSize: 100}
 	for i := range 30 {
@@ -50,6 +77,7 @@ func TestWriteStatus(t *testing.T) {
 		{name: "a bad night", status: badNight(), wants: badNightText},
 		{name: "all is well", status: plan.Status{Version: "v1", StartedAt: noon, CycleAt: noon}, want: []string{"\nNo problems.\n", "\nRUNNERS (0)\n", "\nQUEUE (0)\n"}},
 		{name: "just started", status: plan.Status{Version: "v1", Instance: "abc"}, want: []string{"scaler v1, instance abc, no cycle yet\n", "No problems."}},
+		{name: "schedules", status: scheduled(), want: []string{strings.ReplaceAll(schedulesText, `"`, "`")}},
 		{name: "no cycle for long", status: plan.Status{StartedAt: noon.Add(-time.Hour), CycleAt: noon.Add(-10 * time.Minute)},
 			want: []string{"PROBLEMS (1)\n  ! scaler: no cycle for 10m0s, so what follows is old"}},
 		{name: "shutting down", status: plan.Status{Shutdown: true}, want: []string{"It is shutting down and starts no more runners.\n"}},

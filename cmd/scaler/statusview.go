@@ -25,6 +25,8 @@ const (
 	maxHold = 60
 	// maxWhy is the same for what becomes of a job.
 	maxWhy = 160
+	// ownNumbers stands for a pool outside all of its windows.
+	ownNumbers = "the pool's own numbers"
 	// textWidth is the width of lines of text where that of the reader's
 	// window is unknown.
 	textWidth = 100
@@ -48,6 +50,7 @@ func writeStatus(b *bytes.Buffer, s plan.Status, now time.Time, width int) {
 	writeProblems(b, s, now, width)
 	writeHost(b, s.Host)
 	writePools(b, s.Pools)
+	writeSchedules(b, s.Pools, now)
 	section(b, "RUNNERS (%d)", len(s.Runners))
 	writeRunners(b, s.Runners, now)
 	writeQueue(b, s.Queue, max(s.QueueSize, len(s.Queue)), now)
@@ -79,6 +82,27 @@ func writePools(b *bytes.Buffer, pools []plan.PoolStatus) {
 			strconv.Itoa(p.Busy), strconv.Itoa(p.Leaving), strconv.Itoa(p.Max), orDash(cut(clean(p.Hold), maxHold))})
 	}
 	table(b, rows)
+}
+
+// writeSchedules writes which window holds in each pool that has any, and what
+// comes next. It writes nothing where there are none.
+func writeSchedules(b *bytes.Buffer, pools []plan.PoolStatus, now time.Time) {
+	rows := [][]string{{"POOL", "NOW", "UNTIL", "IN", "THEN"}}
+	for _, p := range pools {
+		if p.Window == "" && p.NextChange.IsZero() {
+			continue
+		}
+		until, in, then := "", "", ""
+		if !p.NextChange.IsZero() {
+			until, in = p.NextChange.Format("2006-01-02 15:04 MST"), age(p.NextChange.Sub(now))
+			then = cmp.Or(p.NextWindow, ownNumbers)
+		}
+		rows = append(rows, []string{p.Name, clean(cmp.Or(p.Window, ownNumbers)), orDash(until), orDash(in), orDash(clean(then))})
+	}
+	if len(rows) > 1 {
+		section(b, "SCHEDULES (%d)", len(rows)-1)
+		table(b, rows)
+	}
 }
 
 // writeRunners writes a table of runners. The last column says what led to

@@ -47,7 +47,7 @@ func summary(cfg *config.Config) string {
 	names := make([]string, len(cfg.Pools))
 	for i, p := range cfg.Pools {
 		names[i] = p.Name
-		most += p.Max
+		most += p.MostRunners()
 	}
 	if limit := cfg.Limits.Runners; limit > 0 {
 		most = min(most, limit)

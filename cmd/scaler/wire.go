@@ -99,7 +99,7 @@ func fleetConfig(cfg *config.Config, instance string) pool.Config {
 		}
 		out.Spec.Pools = append(out.Spec.Pools, plan.Pool{
 			Name: p.Name, Scope: scopes[p.RegistrationToken], Labels: names, Min: p.Min, Idle: p.Idle, Max: p.Max,
-			IdleTimeout: p.IdleTimeout, BootTimeout: p.BootTimeout, ShutdownTimeout: p.ShutdownTimeout,
+			IdleTimeout: p.IdleTimeout, Windows: p.Windows(), BootTimeout: p.BootTimeout, ShutdownTimeout: p.ShutdownTimeout,
 		})
 		out.Pools[p.Name] = pool.Options{
 			Token: p.RegistrationToken, Labels: p.Labels, Ephemeral: p.Ephemeral, DataDir: p.Container.DataDir,

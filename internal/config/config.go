@@ -100,6 +100,7 @@ type Pool struct {
 	Ephemeral         bool             `yaml:"ephemeral" default:"true" doc:"Each runner takes one job and goes. Needs Gitea 1.24 or newer."`
 	ShutdownTimeout   time.Duration    `yaml:"shutdown_timeout" default:"3h" min:"0s" doc:"How long a runner that was told to stop may go on with its job. It is given to the runner as runner.shutdown_timeout."`
 	RunnerConfig      RunnerConfig     `yaml:"runner_config" default:"{}" example:"{runner: {envs: {TZ: Europe/Berlin}}}" doc:"Settings for the runner's own configuration file, into which they are merged. Not checked, except that runner.file, runner.capacity, runner.labels and runner.shutdown_timeout belong to the daemon."`
+	Schedule          []Window         `yaml:"schedule" default:"[]" doc:"Windows of time with other numbers. Of several that hold at once the last one counts, alone: see docs/policy.md."`
 	Container         Container        `yaml:"container" doc:"How the runner's container is made."`
 }
 

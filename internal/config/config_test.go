@@ -28,7 +28,7 @@ func defaults() *Config {
 			Name: "linux", RegistrationToken: "instance", Registration: RegisterByDaemon,
 			Labels: []plan.Label{{Name: "linux", Schema: "host"}}, Image: "gitea/runner:latest",
 			Max: 10, IdleTimeout: 5 * time.Minute, BootTimeout: 2 * time.Minute,
-			Ephemeral: true, ShutdownTimeout: 3 * time.Hour,
+			Ephemeral: true, ShutdownTimeout: 3 * time.Hour, Schedule: []Window{},
 			RunnerConfig: RunnerConfig("log:\n    level: info\nrunner:\n    capacity: 1\n    file: .runner\n    shutdown_timeout: 3h0m0s\n"),
 			Container: Container{
 				Pull: PullMissing, PullTimeout: 10 * time.Minute, DataDir: "/data",
@@ -83,6 +83,11 @@ func TestEveryKey(t *testing.T) {
 			Min:    1, Idle: 2, Max: 3, BootTimeout: 90 * time.Second, ShutdownTimeout: time.Hour,
 			RunnerConfig: RunnerConfig("container:\n    options: null\nlog:\n    level: debug\nrunner:\n    capacity: 1\n" +
 				"    envs:\n        TZ: Europe/Berlin\n    fetch_interval: 1s\n    file: .runner\n    shutdown_timeout: 1h0m0s\n"),
+			Schedule: []Window{
+				{Cron: mustCron(t, "*/10 8-18 * jan,3 Mon-5"), Duration: 90 * time.Minute, Timezone: mustZone(t, "Europe/Berlin"),
+					Min: ptr(0), Idle: ptr(3), Max: ptr(4), IdleTimeout: ptr(time.Duration(0))},
+				{Cron: mustCron(t, "@weekly"), Duration: 168 * time.Hour, Timezone: mustZone(t, "UTC"), Min: ptr(0), Max: ptr(2)},
+			},
 			Container: Container{
 				Pull: PullAlways, PullTimeout: time.Minute,
 				RegistryAuth: &RegistryAuth{Username: "ci", Password: token, Server: "registry.example.com"},

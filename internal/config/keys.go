@@ -63,6 +63,8 @@ var (
 	scopeType        = reflect.TypeFor[plan.Scope]()
 	labelType        = reflect.TypeFor[plan.Label]()
 	secretType       = reflect.TypeFor[SecretRef]()
+	cronType         = reflect.TypeFor[Cron]()
+	timezoneType     = reflect.TypeFor[Timezone]()
 	runnerConfigType = reflect.TypeFor[RunnerConfig]()
 	spaceType        = reflect.TypeFor[Space]()
 )
@@ -70,7 +72,7 @@ var (
 // isMapping reports whether the type is decoded from a mapping with the keys
 // of its fields.
 func isMapping(t reflect.Type) bool {
-	return t.Kind() == reflect.Struct && t != scopeType && t != labelType && t != secretType && t != spaceType
+	return t.Kind() == reflect.Struct && t != scopeType && t != labelType && t != secretType && t != spaceType && t != cronType && t != timezoneType
 }
 
 // kind names the key's type for people, as in "duration".
@@ -92,6 +94,10 @@ func (k key) kind() string {
 		return "secret"
 	case t == spaceType:
 		return "size or share"
+	case t == cronType:
+		return "cron expression"
+	case t == timezoneType:
+		return "time zone"
 	case k.format == "size":
 		return "size"
 	case (k.format == "absolute" || k.format == "file") && t.Kind() == reflect.String:

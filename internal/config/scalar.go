@@ -46,6 +46,10 @@ func (d *decoder) scalarParser(k key) func(*yaml.Node) (any, error) {
 		return textParser(k, k.parseLevel)
 	case spaceType:
 		return k.parseSpace
+	case cronType:
+		return textParser(k, parseCron)
+	case timezoneType:
+		return textParser(k, parseTimezone)
 	}
 	switch k.typ.Kind() {
 	case reflect.String:

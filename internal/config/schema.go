@@ -46,7 +46,7 @@ func mapped(t reflect.Type) *jsonschema.Schema {
 		return &jsonschema.Schema{Type: "string", Pattern: `^(instance|(org|user):[^/]+|repo:[^/]+/[^/]+)$`}
 	case labelType:
 		return &jsonschema.Schema{Type: "string", Pattern: `^[^,:]+(:host|:docker:.+)?$`}
-	case levelType:
+	case levelType, cronType, timezoneType:
 		return &jsonschema.Schema{Type: "string"}
 	case runnerConfigType:
 		return &jsonschema.Schema{Type: "object"}

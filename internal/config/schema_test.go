@@ -65,7 +65,7 @@ func TestSchemaRejects(t *testing.T) {
 	for _, name := range []string{
 		"unknown-keys", "wrong-types", "nothing-required-there", "not-a-mapping", "enums", "names", "null-values",
 		"numbers-out-of-range", "durations", "secret-inline", "secret-references", "registry-auth", "url-scheme", "empty-lists",
-		"labels", "paths", "no-labels",
+		"labels", "paths", "no-labels", "schedule-windows",
 	} {
 		t.Run(name, func(t *testing.T) {
 			text, err := os.ReadFile(filepath.Join("testdata", "bad", name+".yaml"))

@@ -109,6 +109,7 @@ func validatePools(d *decoder, c *Config) {
 			d.knownToken(at, p.RegistrationToken, tokens)
 		}
 		validateCounts(d, *p, path)
+		validateSchedule(d, *p, path)
 		validateLabels(d, *p, path)
 		validateContainer(d, p.Container, path+".container")
 		p.RunnerConfig = renderRunnerConfig(d, *p, path+".runner_config")

@@ -58,7 +58,9 @@ func newComputation(spec Spec, snap Snapshot) *computation {
 	pools := make([]pool, len(spec.Pools))
 	for i, p := range spec.Pools {
 		q := &pools[i]
-		q.Pool, q.count.Name, q.hold = p, p.Name, holdReason(p, snap)
+		q.span = p.Windows.at(snap.Now)
+		q.Pool, q.hold = p.under(q.span.window), holdReason(p, snap)
+		q.count = PoolCount{Name: q.Name, Min: q.Min, IdleWant: q.Idle, Max: q.Max, Schedule: q.span.state}
 		c.pools = append(c.pools, q)
 		c.byName[p.Name] = q
 	}
@@ -114,9 +116,9 @@ func (c *computation) keepReady() {
 			var reason string
 			switch {
 			case p.alive < p.Min:
-				reason = fmt.Sprintf("the pool keeps min %d and has %d", p.Min, p.alive)
+				reason = fmt.Sprintf("the pool keeps min %d and has %d", p.Min, p.alive) + c.window(p, p.span.window.Min != nil)
 			case spare < p.Idle:
-				reason = fmt.Sprintf("the pool keeps %d idle and has %d", p.Idle, spare)
+				reason = fmt.Sprintf("the pool keeps %d idle and has %d", p.Idle, spare) + c.window(p, p.span.window.Idle != nil)
 			}
 			if reason == "" {
 				break
@@ -144,7 +146,9 @@ func (c *computation) shrink() {
 				continue
 			}
 			surplus--
-			c.takeOut(r, fmt.Sprintf("idle for %s, and the pool keeps %d idle and min %d", short(idle), p.Idle, p.Min))
+			w := p.span.window
+			c.takeOut(r, fmt.Sprintf("idle for %s, and the pool keeps %d idle and min %d", short(idle), p.Idle, p.Min)+
+				c.window(p, w.Idle != nil || w.Min != nil || w.IdleTimeout != nil))
 		}
 	}
 }
@@ -174,6 +178,10 @@ func (c *computation) nudge() {
 		c.takeOut(r, reason+", and the server has no way to wake it")
 	}
 }
+
+// window names the pool's window behind a reason, if it sets the number that
+// the reason is about.
+func (c *computation) window(p *pool, sets bool) string { return p.span.note(sets, c.snap.Now) }
 
 // takeOut begins the way down of a free runner.
 func (c *computation) takeOut(r *Runner, reason string) { c.act(ActionDrain, r, reason) }

@@ -113,12 +113,12 @@ func stopLimit(p *pool, r *Runner) (limit time.Duration, known bool) {
 }
 
 // shed takes out idle runners above a pool's max, as after an edit that
-// lowered it.
+// lowered it, or in a window that does.
 func (c *computation) shed() {
 	for _, p := range c.pools {
 		for len(p.idle) > 0 && p.alive > p.Max && !c.unknown(p.idle[0]) {
 			r := p.idle[0]
-			reason := fmt.Sprintf("the pool's max is %d and it has %d", p.Max, p.alive)
+			reason := fmt.Sprintf("the pool's max is %d and it has %d", p.Max, p.alive) + c.window(p, p.span.window.Max != nil)
 			if c.spec.Shutdown {
 				reason = "the daemon is draining to shut down"
 			}

@@ -2,7 +2,8 @@ package plan
 
 // pool is a Pool with what was counted of it.
 type pool struct {
-	Pool
+	Pool    // as it is now: under its window
+	span    *span
 	count   PoolCount
 	all     int       // runners that occupy a place
 	alive   int       // of these, the ones that are to stay

@@ -41,7 +41,7 @@ func (c *computation) whyFull(p *pool) string {
 	case p.hold != "":
 		return "pool " + p.Name + " is on hold: " + p.hold
 	case p.all >= p.Max:
-		return "pool " + p.Name + " is at its max of " + strconv.Itoa(p.Max)
+		return "pool " + p.Name + " is at its max of " + strconv.Itoa(p.Max) + c.window(p, p.span.window.Max != nil)
 	case c.globalRoom() == 0:
 		return "limits.runners of " + strconv.Itoa(c.spec.MaxRunners) + " is reached"
 	}

@@ -28,6 +28,8 @@ type Pool struct {
 	Max    int      // runners at most, in whatever phase
 	// IdleTimeout is how long a surplus runner stays idle before it goes.
 	IdleTimeout time.Duration
+	// Windows change the four numbers above at times: see At.
+	Windows *Windows
 	// BootTimeout is how long a runner may take from the start of its
 	// container until it is online.
 	BootTimeout time.Duration
@@ -153,6 +155,10 @@ type PoolCount struct {
 	Leaving  int // finishing, draining, stopping, exited or removing, without a job
 	Waiting  int // queued jobs that the pool is to serve
 	Hold     string
+	// Min, IdleWant and Max are the pool's numbers that the plan goes by, under
+	// the window that Schedule names.
+	Min, IdleWant, Max int
+	Schedule           ScheduleState
 }
 
 // Plan is what Compute returns.

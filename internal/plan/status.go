@@ -45,18 +45,24 @@ type Problem struct {
 
 // PoolStatus is one pool in numbers.
 type PoolStatus struct {
-	Name     string   `json:"name"`
-	Scope    string   `json:"scope"`
-	Labels   []string `json:"labels"`
-	Min      int      `json:"min"`
-	IdleWant int      `json:"idle_wanted"`
-	Max      int      `json:"max"`
-	Waiting  int      `json:"waiting"` // queued jobs that it is to serve
-	Starting int      `json:"starting"`
-	Idle     int      `json:"idle"`
-	Busy     int      `json:"busy"`
-	Leaving  int      `json:"leaving"`
-	Hold     string   `json:"hold,omitempty"` // why it starts nothing
+	Name   string   `json:"name"`
+	Scope  string   `json:"scope"`
+	Labels []string `json:"labels"`
+	// Min, IdleWant and Max are the numbers that hold now, under the window.
+	Min      int    `json:"min"`
+	IdleWant int    `json:"idle_wanted"`
+	Max      int    `json:"max"`
+	Waiting  int    `json:"waiting"` // queued jobs that it is to serve
+	Starting int    `json:"starting"`
+	Idle     int    `json:"idle"`
+	Busy     int    `json:"busy"`
+	Leaving  int    `json:"leaving"`
+	Hold     string `json:"hold,omitempty"` // why it starts nothing
+	// Window is the window that holds, NextChange when another one will or
+	// none, and NextWindow what will hold then. Empty is the pool's own numbers.
+	Window     string    `json:"window,omitempty"`
+	NextChange time.Time `json:"next_change,omitzero"`
+	NextWindow string    `json:"next_window,omitempty"`
 	// BreakerOpen is set while it starts nothing, or one runner at a time,
 	// since its runners fail; Failures counts them since the last that worked.
 	BreakerOpen bool `json:"breaker_open"`
@@ -110,8 +116,9 @@ func NewStatus(spec Spec, p Plan) Status {
 	for i, c := range p.Pools {
 		q := spec.Pools[i]
 		s.Pools = append(s.Pools, PoolStatus{
-			Name: c.Name, Scope: q.Scope.String(), Labels: q.Labels, Min: q.Min, IdleWant: q.Idle, Max: q.Max,
+			Name: c.Name, Scope: q.Scope.String(), Labels: q.Labels, Min: c.Min, IdleWant: c.IdleWant, Max: c.Max,
 			Waiting: c.Waiting, Starting: c.Starting, Idle: c.Idle, Busy: c.Busy, Leaving: c.Leaving, Hold: c.Hold,
+			Window: c.Schedule.Window, NextChange: c.Schedule.Next, NextWindow: c.Schedule.NextWindow,
 		})
 	}
 	for _, d := range p.Decisions {

@@ -87,6 +87,7 @@ func (m *Manager) needs(seen *observation) map[plan.Scope]*need {
 	for _, p := range m.cfg.Spec.Pools {
 		n := of(p.Scope)
 		n.queue = !m.draining
+		p, _ = p.At(now)
 		n.limit += p.Max
 		n.pools = append(n.pools, p)
 	}
@@ -160,7 +161,7 @@ func (m *Manager) spec(seen *observation) plan.Spec {
 		p.Hold, p.Probe = m.holdOf(p.Name, seen.at), m.breakers[p.Name].probing
 		p.NudgedAt = m.nudged[p.Name]
 		if m.draining {
-			p.Min, p.Idle, p.Max, p.IdleTimeout = 0, 0, 0, 0
+			p.Min, p.Idle, p.Max, p.IdleTimeout, p.Windows = 0, 0, 0, 0, nil
 		}
 	}
 	return spec

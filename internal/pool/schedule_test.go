@@ -77,7 +77,7 @@ func TestWindowSaysHowManyJobsAreRead(t *testing.T) {
 			at   time.Duration
 			want int
 		}{{0, 3}, {time.Minute, 500}, {time.Hour, 500}, {time.Hour + time.Minute, 3}} {
-			if n := m.needs(time.Now().Add(tt.at))[instanceScope]; n.limit != tt.want {
+			if n := m.needs(&observation{at: time.Now().Add(tt.at)})[instanceScope]; n.limit != tt.want {
 				t.Errorf("after %s: reads %d jobs, want %d", tt.at, n.limit, tt.want)
 			}
 		}

@@ -68,9 +68,6 @@ func TestFakeEngineServesTheAdapter(t *testing.T) {
 	if err := e.Start(ctx, id, []plan.File{file}); err != nil {
 		t.Fatal(err)
 	}
-	if runner := <-events; runner != "r" {
-		t.Errorf("event of %q", runner)
-	}
 	expect(t, e, id, plan.ContainerRunning)
 	if data, err := e.ReadFile(ctx, id, file.Path); err != nil || string(data) != "identity" {
 		t.Errorf("file %q, %v", data, err)
@@ -84,7 +81,14 @@ func TestFakeEngineServesTheAdapter(t *testing.T) {
 	if err := e.Signal(ctx, id, "SIGTERM"); err != nil {
 		t.Fatal(err)
 	}
-	<-events
+	select {
+	case runner := <-events:
+		if runner != "r" {
+			t.Errorf("event of %q", runner)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("no event of the end")
+	}
 	expect(t, e, id, plan.ContainerExited)
 	if err := errors.Join(e.Remove(ctx, id, false), e.Remove(ctx, id, false)); err != nil {
 		t.Errorf("removed twice: %v", err)
@@ -140,7 +144,7 @@ func TestFakeEngineRuns(t *testing.T) {
 // expect checks the state of the only container.
 func expect(t *testing.T, e *docker.Engine, id string, state plan.ContainerState) {
 	t.Helper()
-	want := plan.Container{ID: id, Runner: "r", Pool: "idle", State: state}
+	want := plan.Container{ID: id, Runner: "r", Pool: "idle", State: state, Ended: state == plan.ContainerExited}
 	list, err := e.List(t.Context())
 	if err != nil || !slices.Equal(list, []plan.Container{want}) {
 		t.Errorf("%+v, %v: want %+v", list, err, want)

@@ -59,7 +59,10 @@ func newComputation(spec Spec, snap Snapshot) *computation {
 	for i, p := range spec.Pools {
 		q := &pools[i]
 		q.span = p.Windows.at(snap.Now)
-		q.Pool, q.hold = p.under(q.span.window), holdReason(p, snap)
+		q.Pool, q.own = p.under(q.span.window), &spec.Pools[i]
+		if holds := c.holds(q); len(holds) > 0 {
+			q.hold = holds[0].Reason
+		}
 		q.count = PoolCount{Name: q.Name, Min: q.Min, IdleWant: q.Idle, Max: q.Max, Schedule: q.span.state}
 		c.pools = append(c.pools, q)
 		c.byName[p.Name] = q

@@ -4,6 +4,7 @@ package plan
 type pool struct {
 	Pool    // as it is now: under its window
 	span    *span
+	own     *Pool // as it is without windows
 	count   PoolCount
 	all     int       // runners that occupy a place
 	alive   int       // of these, the ones that are to stay
@@ -13,17 +14,6 @@ type pool struct {
 	idle    []*Runner // the free ones, longest idle first
 	overdue bool      // a job that it is to serve has waited for nudgeAfter
 	hold    string
-}
-
-// holdReason says why nothing may be started in a pool, or nothing.
-func holdReason(p Pool, snap Snapshot) string {
-	if snap.Hold != "" {
-		return snap.Hold
-	}
-	if why, unknown := snap.Unknown[p.Scope]; unknown {
-		return why
-	}
-	return orElse(p.Hold, snap.StartHold)
 }
 
 // add counts a runner of the pool.

@@ -33,21 +33,6 @@ func (r *refusals) why(job *Job, kind int32) string {
 	return r.kinds[kind]
 }
 
-// whyFull says why a pool without a free runner starts none.
-func (c *computation) whyFull(p *pool) string {
-	switch {
-	case p.hold != "" && p.hold == c.snap.StartHold:
-		return "nothing new starts: " + p.hold // the same for all pools, so that it is said once
-	case p.hold != "":
-		return "pool " + p.Name + " is on hold: " + p.hold
-	case p.all >= p.Max:
-		return "pool " + p.Name + " is at its max of " + strconv.Itoa(p.Max) + c.window(p, p.span.window.Max != nil)
-	case c.globalRoom() == 0:
-		return "limits.runners of " + strconv.Itoa(c.spec.MaxRunners) + " is reached"
-	}
-	return "pool " + p.Name + " starts one runner at a time after failures"
-}
-
 // whyNoPlace lists what the pools of a job say, a repeated reason once.
 func (r *refusals) whyNoPlace(pools poolSet) string {
 	text, last := r.text[:0], ""

@@ -38,6 +38,10 @@ type Pool struct {
 	ShutdownTimeout time.Duration
 	// Hold, if not empty, says why nothing may be started in this pool.
 	Hold string
+	// HoldKind is what Hold is about: ObstacleBreaker, or else ObstacleToken.
+	HoldKind ObstacleKind
+	// RetryAt is when the hold is over, zero if that is not a matter of time.
+	RetryAt time.Time
 	// NudgedAt is when a runner of the pool was last nudged, zero for never.
 	NudgedAt time.Time
 	// Probe limits the pool to one starting runner at a time, after failures

@@ -86,10 +86,11 @@ type span struct {
 	from, until time.Time
 	state       ScheduleState
 	window      *Window // the one that holds; it sets nothing if there is none
+	next        *Window // likewise the one that will at state.Next
 }
 
 // always is the answer where there are no windows.
-var always = &span{window: &Window{}}
+var always = &span{window: &Window{}, next: &Window{}}
 
 func (ws *Windows) at(now time.Time) *span {
 	if ws == nil {
@@ -109,7 +110,7 @@ func (ws *Windows) find(now time.Time) *span {
 	day := now.Truncate(lookAgain)
 	horizon := day.Add(lookAhead)
 	i := ws.holder(now)
-	s := &span{from: now, until: day.Add(lookAgain), window: always.window}
+	s := &span{from: now, until: day.Add(lookAgain), window: always.window, next: always.next}
 	var end time.Time
 	known := true
 	if i != none {
@@ -129,7 +130,8 @@ func (ws *Windows) find(now time.Time) *span {
 	s.until = earlier(s.until, change)
 	s.state.Next = change
 	if next := ws.holder(change); next != none {
-		s.state.NextWindow = ws.list[next].Name
+		s.next = &ws.list[next]
+		s.state.NextWindow = s.next.Name
 	}
 	return s
 }
@@ -183,11 +185,16 @@ func (s *span) note(sets bool, now time.Time) string {
 	}
 	text := " (window " + s.state.Window
 	if until := s.state.Next; !until.IsZero() {
-		format := "15:04 MST"
-		if until.Sub(now) >= 24*time.Hour {
-			format = "2006-01-02 " + format
-		}
-		text += ", until " + until.Format(format)
+		text += ", until " + moment(until, now)
 	}
 	return text + ")"
+}
+
+// moment prints a time to come, with its date if that is not to be guessed.
+func moment(at, now time.Time) string {
+	format := "15:04 MST"
+	if at.Sub(now) >= 24*time.Hour {
+		format = "2006-01-02 " + format
+	}
+	return at.Format(format)
 }

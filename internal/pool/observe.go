@@ -158,7 +158,8 @@ func (m *Manager) spec(seen *observation) plan.Spec {
 	spec.Pools = slices.Clone(spec.Pools)
 	for i := range spec.Pools {
 		p := &spec.Pools[i]
-		p.Hold, p.Probe = m.holdOf(p.Name, seen.at), m.breakers[p.Name].probing
+		m.setHold(p, seen.at)
+		p.Probe = m.breakers[p.Name].probing
 		p.NudgedAt = m.nudged[p.Name]
 		if m.draining {
 			p.Min, p.Idle, p.Max, p.IdleTimeout, p.Windows = 0, 0, 0, 0, nil
@@ -167,19 +168,23 @@ func (m *Manager) spec(seen *observation) plan.Spec {
 	return spec
 }
 
-// holdOf says why a pool may start nothing: its token cannot be used, or its
-// runners fail. A token that has changed since it was refused is tried at
-// once; an unchanged one only at the pace of the breaker.
-func (m *Manager) holdOf(pool string, now time.Time) string {
-	b := m.breakers[pool]
-	err := m.ports.Registrar.Check(m.cfg.Pools[pool].Token)
+// setHold says why a pool may start nothing: its token cannot be used, or its
+// runners fail. A token that has changed since it was refused is tried at once;
+// an unchanged one only at the pace of the breaker.
+func (m *Manager) setHold(p *plan.Pool, now time.Time) {
+	b := m.breakers[p.Name]
+	err := m.ports.Registrar.Check(m.cfg.Pools[p.Name].Token)
 	switch {
 	case err == nil && b.token:
 		b.succeed()
 	case err != nil && !b.token:
-		return err.Error()
+		p.Hold, p.HoldKind, p.RetryAt = err.Error(), plan.ObstacleToken, time.Time{}
+		return
 	}
-	return b.hold(now)
+	p.Hold, p.HoldKind, p.RetryAt = b.hold(now), plan.ObstacleToken, b.until
+	if !b.token {
+		p.HoldKind = plan.ObstacleBreaker
+	}
 }
 
 // snapshot puts the observation into the planner's terms.

@@ -63,7 +63,7 @@ func newComputation(spec Spec, snap Snapshot) *computation {
 		if holds := c.holds(q); len(holds) > 0 {
 			q.hold = holds[0].Reason
 		}
-		q.count = PoolCount{Name: q.Name, Min: q.Min, IdleWant: q.Idle, Max: q.Max, Schedule: q.span.state}
+		q.count = PoolCount{Name: q.Name, Min: q.Min, IdleWant: q.Idle, IdleWhy: q.IdleWhy, Max: q.Max, Schedule: q.span.state}
 		c.pools = append(c.pools, q)
 		c.byName[p.Name] = q
 	}
@@ -121,7 +121,7 @@ func (c *computation) keepReady() {
 			case p.alive < p.Min:
 				reason = fmt.Sprintf("the pool keeps min %d and has %d", p.Min, p.alive) + c.window(p, p.span.window.Min != nil)
 			case spare < p.Idle:
-				reason = fmt.Sprintf("the pool keeps %d idle and has %d", p.Idle, spare) + c.window(p, p.span.window.Idle != nil)
+				reason = fmt.Sprintf("the pool keeps %d idle and has %d", p.Idle, spare) + p.idleWhy() + c.window(p, p.setsIdle())
 			}
 			if reason == "" {
 				break
@@ -151,7 +151,7 @@ func (c *computation) shrink() {
 			surplus--
 			w := p.span.window
 			c.takeOut(r, fmt.Sprintf("idle for %s, and the pool keeps %d idle and min %d", short(idle), p.Idle, p.Min)+
-				c.window(p, w.Idle != nil || w.Min != nil || w.IdleTimeout != nil))
+				p.idleWhy()+c.window(p, p.setsIdle() || w.Min != nil || w.IdleTimeout != nil))
 		}
 	}
 }

@@ -59,3 +59,15 @@ func (p *pool) room() int {
 	}
 	return n
 }
+
+// idleWhy says behind a reason what the number of idle runners goes by, if the
+// pool chooses it by itself.
+func (p *pool) idleWhy() string {
+	if p.Auto == nil || p.IdleWhy == "" {
+		return ""
+	}
+	return " (" + p.IdleWhy + ")"
+}
+
+// setsIdle reports whether the window says how many idle runners are kept.
+func (p *pool) setsIdle() bool { return p.span.window.Idle != nil || p.span.window.Auto != nil }

@@ -25,10 +25,14 @@ type Pool struct {
 	Labels []string // label names
 	Min    int      // runners kept in any case
 	Idle   int      // ready runners kept beyond the busy ones
-	Max    int      // runners at most, in whatever phase
+	// Auto, if not nil, has Idle be chosen from the pool's arrivals: see
+	// SetReady. IdleWhy says then what the choice goes by.
+	Auto    *Auto
+	IdleWhy string
+	Max     int // runners at most, in whatever phase
 	// IdleTimeout is how long a surplus runner stays idle before it goes.
 	IdleTimeout time.Duration
-	// Windows change the four numbers above at times: see At.
+	// Windows change the numbers above at times: see At.
 	Windows *Windows
 	// BootTimeout is how long a runner may take from the start of its
 	// container until it is online.
@@ -162,6 +166,7 @@ type PoolCount struct {
 	// Min, IdleWant and Max are the pool's numbers that the plan goes by, under
 	// the window that Schedule names.
 	Min, IdleWant, Max int
+	IdleWhy            string // what IdleWant goes by if the pool chooses it by itself
 	Schedule           ScheduleState
 }
 

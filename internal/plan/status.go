@@ -49,9 +49,11 @@ type PoolStatus struct {
 	Scope  string   `json:"scope"`
 	Labels []string `json:"labels"`
 	// Min, IdleWant and Max are the numbers that hold now, under the window.
-	Min      int    `json:"min"`
-	IdleWant int    `json:"idle_wanted"`
-	Max      int    `json:"max"`
+	Min      int `json:"min"`
+	IdleWant int `json:"idle_wanted"`
+	Max      int `json:"max"`
+	// IdleWhy says what IdleWant goes by where the pool chooses it by itself.
+	IdleWhy  string `json:"idle_why,omitempty"`
 	Waiting  int    `json:"waiting"` // queued jobs that it is to serve
 	Starting int    `json:"starting"`
 	Idle     int    `json:"idle"`
@@ -116,7 +118,7 @@ func NewStatus(spec Spec, p Plan) Status {
 	for i, c := range p.Pools {
 		q := spec.Pools[i]
 		s.Pools = append(s.Pools, PoolStatus{
-			Name: c.Name, Scope: q.Scope.String(), Labels: q.Labels, Min: c.Min, IdleWant: c.IdleWant, Max: c.Max,
+			Name: c.Name, Scope: q.Scope.String(), Labels: q.Labels, Min: c.Min, IdleWant: c.IdleWant, IdleWhy: c.IdleWhy, Max: c.Max,
 			Waiting: c.Waiting, Starting: c.Starting, Idle: c.Idle, Busy: c.Busy, Leaving: c.Leaving, Hold: c.Hold,
 			Window: c.Schedule.Window, NextChange: c.Schedule.Next, NextWindow: c.Schedule.NextWindow,
 		})

@@ -17,6 +17,9 @@ type Window struct {
 	// The numbers of the pool that the window sets; nil leaves the pool's own.
 	Min, Idle, Max *int
 	IdleTimeout    *time.Duration
+	// Auto has Idle be chosen from the pool's arrivals. With Idle that number
+	// holds, whatever the pool's own Auto is.
+	Auto *Auto
 }
 
 // Windows are those of one pool, in the order of the file. Where several cover
@@ -57,7 +60,12 @@ func (p Pool) At(now time.Time) (Pool, ScheduleState) {
 func (p Pool) under(w *Window) Pool {
 	p.Windows = nil
 	set(&p.Min, w.Min)
-	set(&p.Idle, w.Idle)
+	switch {
+	case w.Idle != nil:
+		p.Idle, p.Auto, p.IdleWhy = *w.Idle, nil, ""
+	case w.Auto != nil:
+		p.Auto = w.Auto
+	}
 	set(&p.Max, w.Max)
 	set(&p.IdleTimeout, w.IdleTimeout)
 	return p

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"scaler.io/scaler/internal/config"
+	"scaler.io/scaler/internal/simulate"
+)
+
+// simulateFlags say what is replayed, and how.
+type simulateFlags struct {
+	config string
+	trace  string
+	start  string
+	cold   []time.Duration
+	warmUp time.Duration
+	seed   uint64
+	asJSON bool
+}
+
+// traceStart is a Monday, for traces that count from nothing in particular.
+const traceStart = "2026-01-05T00:00:00Z"
+
+func newSimulateCommand() *cobra.Command {
+	var flags simulateFlags
+	cmd := &cobra.Command{
+		Use: "simulate", Short: "Replay a load to see how the configuration would have fared", Args: cobra.NoArgs,
+		Long: `Replay jobs in virtual time under the pools of --config, with the planner of the
+daemon. Nothing is started, and no daemon is asked.
+
+A trace is CSV with the columns arrival_s,duration_s,labels,repo, or a JSON
+object with these names on each line. arrival_s is in seconds from --start, or
+in Unix time; labels are separated by a blank or a semicolon.`,
+		RunE: func(cmd *cobra.Command, _ []string) error { return flags.run(cmd) },
+	}
+	addConfigFlag(cmd, &flags.config)
+	f := cmd.Flags()
+	f.StringVar(&flags.trace, "trace", "", "file with the jobs; - is standard input")
+	f.StringVar(&flags.start, "start", traceStart, "when second 0 of the trace is, for schedules")
+	f.DurationSliceVar(&flags.cold, "cold-start", []time.Duration{20 * time.Second}, "how long a start takes until the runner is online; of several each start takes one by chance")
+	f.DurationVar(&flags.warmUp, "warm-up", 0, "how long at the beginning nothing is counted")
+	f.Uint64Var(&flags.seed, "seed", 1, "what chance is taken from")
+	addJSONFlag(cmd, &flags.asJSON)
+	return cmd
+}
+
+func (s *simulateFlags) run(cmd *cobra.Command) error {
+	start, err := s.check()
+	if err != nil {
+		return err
+	}
+	cfg, err := config.Load(s.config)
+	if err != nil {
+		return err
+	}
+	trace, err := s.read(cmd.InOrStdin(), start)
+	if err != nil {
+		return err
+	}
+	report, err := simulate.Compare(trace, simulatedFleet(cfg), simulate.Options{ColdStarts: s.cold, WarmUp: s.warmUp, Seed: s.seed})
+	if err != nil {
+		return err
+	}
+	if s.asJSON {
+		return printJSON(cmd.OutOrStdout(), newSimulation(report))
+	}
+	var b bytes.Buffer
+	writeSimulation(&b, report)
+	return printTo(cmd.OutOrStdout(), b.Bytes())
+}
+
+// check looks at the flags together.
+func (s *simulateFlags) check() (start time.Time, err error) {
+	if s.trace == "" {
+		return start, &usageError{"say what to replay: --trace FILE"}
+	}
+	for _, d := range s.cold {
+		if d < 0 {
+			return start, &usageError{fmt.Sprintf("--cold-start %s is less than nothing", d)}
+		}
+	}
+	if s.warmUp < 0 {
+		return start, &usageError{fmt.Sprintf("--warm-up %s is less than nothing", s.warmUp)}
+	}
+	if start, err = time.Parse(time.RFC3339, s.start); err != nil {
+		return start, &usageError{fmt.Sprintf("--start %q is not a time like %s", s.start, traceStart)}
+	}
+	return start, nil
+}
+
+func (s *simulateFlags) read(stdin io.Reader, start time.Time) (simulate.Trace, error) {
+	if s.trace == "-" {
+		return simulate.Read("standard input", stdin, start)
+	}
+	f, err := os.Open(s.trace)
+	if err != nil {
+		return simulate.Trace{}, fmt.Errorf("read trace: %w", err)
+	}
+	defer f.Close()
+	return simulate.Read(s.trace, f, start)
+}
+
+// simulatedFleet is what the daemon would make of the configuration.
+func simulatedFleet(cfg *config.Config) simulate.Fleet {
+	fleet := fleetConfig(cfg, "")
+	f := simulate.Fleet{Spec: fleet.Spec, Ephemeral: make(map[string]bool, len(fleet.Pools)), Active: fleet.Pace.Active, Usual: fleet.Pace.Usual}
+	for name, p := range fleet.Pools {
+		f.Ephemeral[name] = p.Ephemeral
+	}
+	return f
+}

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+const smallTrace = `arrival_s,duration_s,labels,repo
+0.4,60,linux,acme/app
+1.1,60,linux,acme/app
+500,1800,windows,acme/app
+600,10,vax,acme/app
+`
+
+func TestSimulate(t *testing.T) {
+	path, dir := writeConfig(t)
+	trace := filepath.Join(dir, "jobs.csv")
+	write(t, trace, smallTrace)
+	args := []string{"simulate", "--config", path, "--trace", trace}
+	for golden, args := range map[string][]string{"simulate.txt": args, "simulate.json": append(args, "--json")} {
+		got := mustRun(t, args...)
+		checkGolden(t, golden, got)
+	}
+}
+
+var update = flag.Bool("update", false, "write the files of testdata anew")
+
+// checkGolden compares a text with a file of testdata.
+func checkGolden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("%s: got\n%s\nwant\n%s", name, got, want)
+	}
+}
+
+func TestSimulateRefuses(t *testing.T) {
+	path, dir := writeConfig(t)
+	trace := filepath.Join(dir, "jobs.csv")
+	write(t, trace, smallTrace+"1,soon,linux,acme/app\n")
+	tests := []struct {
+		name string
+		args string
+		code int
+		want string
+	}{
+		{"nothing to replay", "", exitUsage, "scaler: say what to replay: --trace FILE\nSee scaler simulate --help.\n"},
+		{"no such file", "--trace " + dir + "/none.csv", exitFailure, "scaler: read trace: open " + dir + "/none.csv: no such file or directory\n"},
+		{"a fault in the trace", "--trace " + trace, exitFailure, "scaler: " + trace + `:6:3: duration_s: "soon" is not a number of seconds` + "\n"},
+		{"a negative start", "--trace x --cold-start=-1s", exitUsage, "scaler: --cold-start -1s is less than nothing\nSee scaler simulate --help.\n"},
+		{"a negative warm-up", "--trace x --warm-up=-1s", exitUsage, "scaler: --warm-up -1s is less than nothing\nSee scaler simulate --help.\n"},
+		{"no time", "--trace x --start yesterday", exitUsage, "scaler: --start \"yesterday\" is not a time like 2026-01-05T00:00:00Z\nSee scaler simulate --help.\n"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			out, errs, code := runCommand(t, append([]string{"simulate", "--config", path}, strings.Fields(tt.args)...)...)
+			if code != tt.code || out != "" || errs != tt.want {
+				t.Errorf("exit code %d, %q, %q; want %d, %q", code, out, errs, tt.code, tt.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,180 @@
+package simulate
+
+import (
+	"slices"
+	"time"
+
+	"scaler.io/scaler/internal/plan"
+)
+
+// daemon plays the loop of the daemon: it looks, lets plan.Compute decide, and
+// does what the plan says.
+type daemon struct {
+	world   *world
+	pace    pace
+	due     time.Duration   // when its next cycle is worth to be computed
+	changed []*runner       // those of which it has not seen all
+	seenAt  []time.Duration // of each job of the trace when it was first seen waiting
+	spec    plan.Spec
+	runners []*runner     // those that it knows, by id
+	views   []plan.Runner // what it knows of them
+	byName  map[string]*runner
+	jobs    []plan.Job // of the snapshot
+}
+
+func newDaemon(w *world) *daemon {
+	d := &daemon{world: w, spec: w.fleet.Spec, byName: make(map[string]*runner), seenAt: slices.Repeat([]time.Duration{never}, len(w.trace.Jobs))}
+	d.spec.Pools = slices.Clone(d.spec.Pools)
+	d.spec.CanNudge = true
+	d.pace = pace{active: min(w.fleet.Active, w.fleet.Usual), usual: w.fleet.Usual, happened: -activeFor}
+	return d
+}
+
+// trigger asks for a cycle at once, as when the engine reports something.
+func (d *daemon) trigger() {
+	d.due = min(d.due, max(d.world.now, d.pace.last+cycleGap))
+}
+
+// cycle is observe, plan, apply.
+func (d *daemon) cycle() {
+	w := d.world
+	d.due = never
+	d.observe()
+	d.pace.last = w.now
+	now := w.trace.Start.Add(w.now)
+	p := plan.Compute(d.spec, plan.Snapshot{Now: now, Jobs: d.queued(), Runners: d.views})
+	for _, a := range p.Actions {
+		d.apply(a, now)
+	}
+	d.foresee(now, p)
+}
+
+// observe moves the runners to the phases that a look at them shows.
+func (d *daemon) observe() {
+	w := d.world
+	now := w.trace.Start.Add(w.now)
+	for _, r := range d.changed {
+		r.changed = false
+		d.look(r, now)
+	}
+	d.changed = d.changed[:0]
+}
+
+// look is what the daemon's own assessment does.
+func (d *daemon) look(r *runner, now time.Time) {
+	i, known := d.find(r)
+	if !known {
+		return
+	}
+	v := &d.views[i]
+	enter := func(to plan.Phase) {
+		if v.Phase != to {
+			v.Phase, v.Since = to, now
+			d.pace.happened = d.world.now
+		}
+	}
+	had := v.HasJob
+	v.HasJob = r.job != none
+	if v.HasJob || had {
+		v.JobSeen = now
+	}
+	v.Used = v.Used || r.ephemeral && (v.HasJob || r.state == gone && v.Phase != plan.PhaseStopping)
+	if v.StartedAt.IsZero() && r.state != starting {
+		v.StartedAt = now
+	}
+	switch {
+	case r.state == gone:
+		enter(plan.PhaseExited)
+	case v.Phase == plan.PhaseDraining || v.Phase == plan.PhaseStopping:
+	case r.state == busy:
+		enter(plan.PhaseBusy)
+	case r.state == idle:
+		enter(plan.PhaseIdle)
+	}
+}
+
+// find is where the daemon keeps a runner.
+func (d *daemon) find(r *runner) (int, bool) {
+	return slices.BinarySearchFunc(d.runners, r.id, func(r *runner, id int) int { return r.id - id })
+}
+
+// queued are the jobs that the server lists.
+func (d *daemon) queued() []plan.Job {
+	w := d.world
+	d.jobs = d.jobs[:0]
+	for j := range w.server.queue {
+		t := &w.trace.Jobs[j]
+		if d.seenAt[j] == never {
+			d.seenAt[j], d.pace.happened = w.now, w.now
+		}
+		d.jobs = append(d.jobs, plan.Job{
+			ID: int64(j) + 1, Repo: t.Repo, Labels: t.Labels, Status: plan.JobQueued,
+			QueuedAt: w.trace.Start.Add(t.Arrival), SeenAt: w.trace.Start.Add(d.seenAt[j]),
+		})
+	}
+	return d.jobs
+}
+
+// apply does one thing that the plan says.
+func (d *daemon) apply(a plan.Action, now time.Time) {
+	w := d.world
+	if a.Kind == plan.ActionStart {
+		pool := slices.IndexFunc(d.spec.Pools, func(p plan.Pool) bool { return p.Name == a.Pool })
+		r := w.start(pool)
+		d.runners, d.byName[r.name] = append(d.runners, r), r
+		d.views = append(d.views, plan.Runner{
+			Name: r.name, Pool: a.Pool, Scope: d.spec.Pools[pool].Scope, Phase: plan.PhaseStarting,
+			Ephemeral: r.ephemeral, Registered: true, CreatedAt: now, Since: now,
+		})
+		return
+	}
+	r := d.byName[a.Runner]
+	i, _ := d.find(r)
+	v := &d.views[i]
+	switch a.Kind {
+	case plan.ActionDrain:
+		v.Phase, v.Since = plan.PhaseDraining, now
+		w.disable(r)
+	case plan.ActionStop, plan.ActionKill:
+		v.Phase, v.Since, v.Told = plan.PhaseStopping, now, true
+		w.end(r)
+	case plan.ActionRemove:
+		d.runners, d.views = slices.Delete(d.runners, i, i+1), slices.Delete(d.views, i, i+1)
+		delete(d.byName, r.name)
+		d.trigger()
+	}
+}
+
+// foresee finds out when a plan may come out differently though nothing has
+// happened.
+func (d *daemon) foresee(now time.Time, p plan.Plan) {
+	due := time.Time{}
+	at := func(t time.Time) {
+		if t.After(now) && (due.IsZero() || t.Before(due)) {
+			due = t
+		}
+	}
+	timeouts := make([]time.Duration, len(d.spec.Pools))
+	for i := range d.spec.Pools {
+		pool, schedule := d.spec.Pools[i].At(now)
+		timeouts[i] = pool.IdleTimeout
+		at(schedule.Next)
+	}
+	for i := range d.views {
+		v := &d.views[i]
+		switch {
+		case v.HasJob:
+		case v.Phase == plan.PhaseIdle:
+			at(v.Since.Add(timeouts[d.runners[i].pool]))
+		case v.Phase == plan.PhaseDraining:
+			since := v.Since
+			if v.JobSeen.After(since) {
+				since = v.JobSeen
+			}
+			at(since.Add(max(d.spec.DrainSettle, 1))) // the next poll, if not later
+		}
+	}
+	if !due.IsZero() {
+		d.due = min(d.due, d.pace.next(due.Sub(d.world.trace.Start)))
+	}
+}

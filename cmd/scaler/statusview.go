@@ -76,10 +76,17 @@ func writeProblems(b *bytes.Buffer, s plan.Status, now time.Time, width int) {
 
 func writePools(b *bytes.Buffer, pools []plan.PoolStatus) {
 	section(b, "POOLS (%d)", len(pools))
+	standby := slices.ContainsFunc(pools, func(p plan.PoolStatus) bool { return p.Standby > 0 })
 	rows := [][]string{{"NAME", "SCOPE", "WAITING", "STARTING", "IDLE", "BUSY", "LEAVING", "MAX", "ON HOLD"}}
 	for _, p := range pools {
 		rows = append(rows, []string{p.Name, p.Scope, strconv.Itoa(p.Waiting), strconv.Itoa(p.Starting), strconv.Itoa(p.Idle),
 			strconv.Itoa(p.Busy), strconv.Itoa(p.Leaving), strconv.Itoa(p.Max), orDash(cut(clean(p.Hold), maxHold))})
+	}
+	if standby {
+		rows[0] = slices.Insert(rows[0], 3, "STANDBY")
+		for i, p := range pools {
+			rows[i+1] = slices.Insert(rows[i+1], 3, strconv.Itoa(p.Standby))
+		}
 	}
 	table(b, rows)
 }

@@ -98,7 +98,7 @@ func fleetConfig(cfg *config.Config, instance string) pool.Config {
 			names = append(names, l.Name)
 		}
 		out.Spec.Pools = append(out.Spec.Pools, plan.Pool{
-			Name: p.Name, Scope: scopes[p.RegistrationToken], Labels: names, Min: p.Min, Idle: p.Idle, Max: p.Max,
+			Name: p.Name, Scope: scopes[p.RegistrationToken], Labels: names, Min: p.Min, Idle: p.Idle, Max: p.Max, Standby: p.Standby,
 			IdleTimeout: p.IdleTimeout, Windows: p.Windows(), BootTimeout: p.BootTimeout, ShutdownTimeout: p.ShutdownTimeout,
 		})
 		out.Pools[p.Name] = pool.Options{

@@ -95,6 +95,7 @@ type Pool struct {
 	Min               int              `yaml:"min" default:"0" min:"0" doc:"Runners kept in any case."`
 	Idle              int              `yaml:"idle" default:"0" min:"0" doc:"Ready runners kept beyond the busy ones."`
 	Max               int              `yaml:"max" default:"10" min:"1" doc:"Runners at most, whatever their state."`
+	Standby           int              `yaml:"standby" default:"0" min:"0" doc:"Runners kept made ahead: registered, with a container that is not started, so that a start is all that a job waits for. Gitea lists them as offline. Not with registration: container."`
 	IdleTimeout       time.Duration    `yaml:"idle_timeout" default:"5m" min:"0s" doc:"How long a runner that is not needed stays idle before it is stopped."`
 	BootTimeout       time.Duration    `yaml:"boot_timeout" default:"2m" min:"1s" doc:"How long a runner may take from its container's start until it is online."`
 	Ephemeral         bool             `yaml:"ephemeral" default:"true" doc:"Each runner takes one job and goes. Needs Gitea 1.24 or newer."`

@@ -149,6 +149,14 @@ func validateCounts(d *decoder, p Pool, path string) {
 	if d.ok(path+".min") && p.Min > p.Max {
 		d.report(path+".min", "min %d is more than max %d: lower min or raise max", p.Min, p.Max)
 	}
+	if at := path + ".standby"; d.ok(at, path+".registration") && p.Standby > 0 {
+		switch {
+		case p.Registration == RegisterByContainer:
+			d.report(at, "a container that registers itself cannot be made ahead: remove standby, or registration: container")
+		case p.Standby > p.Max:
+			d.report(at, "standby %d is more than max %d: lower standby or raise max", p.Standby, p.Max)
+		}
+	}
 	if d.ok(path+".idle") && p.Idle > p.Max {
 		d.report(path+".idle", "idle %d is more than max %d: lower idle or raise max", p.Idle, p.Max)
 	}

@@ -34,6 +34,8 @@ func Compute(spec Spec, snap Snapshot) Plan {
 		c.keepReady()
 		c.nudge()
 		c.shrink()
+		c.useStandby()
+		c.keepStandby()
 	}
 	return c.result()
 }
@@ -53,7 +55,7 @@ type computation struct {
 }
 
 func newComputation(spec Spec, snap Snapshot) *computation {
-	c := &computation{spec: spec, snap: snap, byName: make(map[string]*pool, len(spec.Pools)), running: len(snap.Runners),
+	c := &computation{spec: spec, snap: snap, byName: make(map[string]*pool, len(spec.Pools)),
 		matcher: NewMatcher(spec.Pools), jobs: byAge(snap.Jobs), pools: make([]*pool, 0, len(spec.Pools))}
 	pools := make([]pool, len(spec.Pools))
 	for i, p := range spec.Pools {
@@ -68,6 +70,9 @@ func newComputation(spec Spec, snap Snapshot) *computation {
 		c.byName[p.Name] = q
 	}
 	for i := range snap.Runners {
+		if snap.Runners[i].Phase != PhaseStandby {
+			c.running++
+		}
 		if p := c.byName[snap.Runners[i].Pool]; p != nil {
 			p.add(&snap.Runners[i])
 		}

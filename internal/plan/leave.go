@@ -16,6 +16,8 @@ func (c *computation) leave() {
 		case r.Phase == PhaseExited && c.restart(r):
 		case r.Phase == PhaseExited, r.Phase == PhaseRemoving:
 			c.act(ActionRemove, r, orElse(r.Note, "its container has ended"))
+		case r.Phase == PhaseStandby:
+			c.standBy(r)
 		case c.unknown(r):
 		case r.HasJob:
 			if c.byName[r.Pool] == nil && r.takesMore() {

@@ -12,14 +12,21 @@ type pool struct {
 	ending  int       // runners that have ended, whose verdict is not in yet
 	supply  int       // of these, the ones that are or will be free
 	idle    []*Runner // the free ones, longest idle first
+	standby int       // runners that are kept ahead, or being made; they occupy no place
+	ready   []*Runner // of these, the ones that can be started
 	overdue bool      // a job that it is to serve has waited for nudgeAfter
 	hold    string
 }
 
 // add counts a runner of the pool.
 func (p *pool) add(r *Runner) {
-	p.all++
 	p.count.Total++
+	if r.Phase == PhaseStandby {
+		p.standby++
+		p.count.Standby++
+		return
+	}
+	p.all++
 	switch {
 	case r.HasJob:
 		p.count.Busy++

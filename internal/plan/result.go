@@ -14,8 +14,12 @@ func (c *computation) result() Plan {
 	return c.plan
 }
 
-// ranks is how many kinds of action there are.
-const ranks = 7
+// ranks is how many kinds of action there are, and startRank the place of
+// starts among them.
+const (
+	ranks     = 8
+	startRank = 6
+)
 
 // rank is the place of a kind of action in a plan.
 func rank(kind ActionKind) int {
@@ -32,8 +36,10 @@ func rank(kind ActionKind) int {
 		return 4
 	case ActionRestart:
 		return 5
+	case ActionPrepare:
+		return ranks - 1
 	}
-	return ranks - 1 // ActionStart
+	return startRank
 }
 
 // inOrder sorts actions by their kind and keeps the order of those of a kind,
@@ -50,7 +56,8 @@ func inOrder(starts, others []Action) []Action {
 		place[k+1] += place[k]
 	}
 	sorted := make([]Action, len(starts)+len(others))
-	place[ranks-1] += copy(sorted[place[ranks-1]:], starts)
+	place[startRank] += copy(sorted[place[startRank]:], starts)
+	place[ranks-1] += len(starts)
 	for i := range others {
 		k := rank(others[i].Kind)
 		sorted[place[k]] = others[i]

@@ -8,6 +8,7 @@ type Phase string
 // The phases of a runner, in the order of a full life. A runner with an
 // in_progress job is busy whatever its phase says: see Runner.HasJob.
 const (
+	PhaseStandby   Phase = "standby"   // made ahead, or being made: its container is not started
 	PhaseStarting  Phase = "starting"  // from the stored intent until it is online
 	PhaseIdle      Phase = "idle"      // online and free
 	PhaseBusy      Phase = "busy"      // an in_progress job names it
@@ -30,6 +31,11 @@ type Pool struct {
 	Auto    *Auto
 	IdleWhy string
 	Max     int // runners at most, in whatever phase
+	// Standby is how many runners are kept made ahead: registered, with a
+	// container that is not started. They are no runners in the sense of the
+	// other numbers until they are started, and what is to be started is taken
+	// from them first.
+	Standby int
 	// IdleTimeout is how long a surplus runner stays idle before it goes.
 	IdleTimeout time.Duration
 	// Windows change the numbers above at times: see At.
@@ -89,6 +95,8 @@ type Runner struct {
 	JobSeen time.Time
 	// Registered is true if its identity at the server is known.
 	Registered bool
+	// Prepared is true if it is on standby and can be started.
+	Prepared bool
 	// Gone is true if the server was asked for just this runner and has it no
 	// more: somebody deleted it, or its job was cancelled.
 	Gone bool
@@ -120,11 +128,12 @@ type Snapshot struct {
 // ActionKind is what is to be done.
 type ActionKind string
 
-// The kinds of action. Restart gives a persistent runner whose container has
+// The kinds of action. Prepare makes a runner ahead, for standby. Restart gives a persistent runner whose container has
 // ended another one, with the same identity. Nudge makes an idle runner look at
 // the queue again. Drain, stop and kill are steps of one way down: a
 // runner is disabled, proven free, told to stop, and only then removed.
 const (
+	ActionPrepare ActionKind = "prepare"
 	ActionStart   ActionKind = "start"
 	ActionRestart ActionKind = "restart"
 	ActionNudge   ActionKind = "nudge"
@@ -138,7 +147,7 @@ const (
 type Action struct {
 	Kind   ActionKind `json:"action"`
 	Pool   string     `json:"pool"`
-	Runner string     `json:"runner,omitempty"` // empty for start
+	Runner string     `json:"runner,omitempty"` // empty for prepare, and for a start of one that is not on standby
 	Job    int64      `json:"job,omitempty"`    // the job that a start is for
 	Reason string     `json:"reason"`
 }
@@ -157,6 +166,7 @@ func (d Decision) Served() bool { return d.Pool != "" }
 type PoolCount struct {
 	Name     string
 	Total    int // runners in whatever phase
+	Standby  int
 	Starting int
 	Idle     int
 	Busy     int

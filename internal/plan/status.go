@@ -55,6 +55,7 @@ type PoolStatus struct {
 	// IdleWhy says what IdleWant goes by where the pool chooses it by itself.
 	IdleWhy  string `json:"idle_why,omitempty"`
 	Waiting  int    `json:"waiting"` // queued jobs that it is to serve
+	Standby  int    `json:"standby"` // made ahead and not started, or being made
 	Starting int    `json:"starting"`
 	Idle     int    `json:"idle"`
 	Busy     int    `json:"busy"`
@@ -119,7 +120,7 @@ func NewStatus(spec Spec, p Plan) Status {
 		q := spec.Pools[i]
 		s.Pools = append(s.Pools, PoolStatus{
 			Name: c.Name, Scope: q.Scope.String(), Labels: q.Labels, Min: c.Min, IdleWant: c.IdleWant, IdleWhy: c.IdleWhy, Max: c.Max,
-			Waiting: c.Waiting, Starting: c.Starting, Idle: c.Idle, Busy: c.Busy, Leaving: c.Leaving, Hold: c.Hold,
+			Waiting: c.Waiting, Standby: c.Standby, Starting: c.Starting, Idle: c.Idle, Busy: c.Busy, Leaving: c.Leaving, Hold: c.Hold,
 			Window: c.Schedule.Window, NextChange: c.Schedule.Next, NextWindow: c.Schedule.NextWindow,
 		})
 	}

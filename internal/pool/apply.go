@@ -15,6 +15,7 @@ import (
 
 // The steps that can be under way on a runner.
 const (
+	opPrepare = "prepare"
 	opStart   = "start"
 	opRestart = "restart"
 	opNudge   = "nudge"
@@ -24,6 +25,9 @@ const (
 	opConceal = "conceal"
 	opRemove  = "remove"
 )
+
+// makes reports whether a step makes or starts a container.
+func makes(op string) bool { return op == opPrepare || op == opStart || op == opRestart }
 
 // Pace of a step that fails again and again.
 const (
@@ -38,18 +42,21 @@ func retryPause(failures int) time.Duration { return min(retryMin<<min(failures-
 // deadline of its own, and is finished even if the daemon is told to end.
 func (m *Manager) apply(ctx context.Context, seen *observation, p plan.Plan) {
 	for _, a := range p.Actions {
-		if a.Kind == plan.ActionStart {
-			m.begin(ctx, m.newRunner(a), opStart, evidence{})
+		if a.Kind == plan.ActionPrepare || a.Kind == plan.ActionStart && a.Runner == "" {
+			m.begin(ctx, m.newRunner(a), string(a.Kind), evidence{})
 			continue
 		}
 		r := m.runners[a.Runner]
 		if r == nil || r.op != "" || time.Now().Before(r.retryAt) {
 			continue
 		}
-		if a.Kind == plan.ActionNudge {
+		switch a.Kind {
+		case plan.ActionNudge:
 			m.nudged[a.Pool] = time.Now()
 			m.nudges[a.Pool]++
-		} else {
+		case plan.ActionStart:
+			r.rec.Reason = a.Reason
+		default:
 			r.rec.Note = a.Reason
 		}
 		var end evidence
@@ -98,7 +105,11 @@ func (m *Manager) newRunner(a plan.Action) *runner {
 		Name: fmt.Sprintf("%s%s-%s-%s", namePrefix, m.instance, a.Pool, strings.ToLower(rand.Text()[:nameRandom])),
 		Pool: a.Pool, Token: opts.Token, Scope: m.scopeOf(a.Pool), Ephemeral: opts.Ephemeral, CreatedAt: now, Reason: a.Reason,
 	}
-	rec.Enter(plan.PhaseStarting, "", now)
+	phase := plan.PhaseStarting
+	if a.Kind == plan.ActionPrepare {
+		phase = plan.PhaseStandby
+	}
+	rec.Enter(phase, "", now)
 	r := &runner{rec: rec}
 	m.runners[rec.Name] = r
 	return r
@@ -108,8 +119,11 @@ func (m *Manager) newRunner(a plan.Action) *runner {
 func (m *Manager) begin(ctx context.Context, r *runner, op string, end evidence) {
 	r.op = op
 	s := step{rec: r.rec, opts: m.optionsOf(r.rec.Pool), suspect: r.suspect, end: end}
+	if op == opStart {
+		r.rec.Enter(plan.PhaseStarting, "", time.Now()) // if it was on standby
+	}
 	timeout := stepTimeout
-	if op == opStart || op == opRestart {
+	if makes(op) {
 		timeout += s.opts.StartTimeout
 		s.careful = m.breakerOf(r.rec.Pool).probing
 	}
@@ -129,9 +143,9 @@ func (m *Manager) begin(ctx context.Context, r *runner, op string, end evidence)
 // its place until the shutdown is not made.
 func (m *Manager) inTurn(op string, s step, do func() result) result {
 	switch op {
-	case opStart, opRestart:
+	case opPrepare, opStart, opRestart:
 		if m.starts.enter(m.stopping) != nil {
-			return result{rec: s.rec, gone: op == opStart} // nothing has been made yet
+			return result{rec: s.rec, gone: op != opRestart && !s.ahead()} // nothing has been made yet
 		}
 		res := do()
 		if bound, changed := m.starts.leave(!res.overload); changed && res.overload {
@@ -148,6 +162,8 @@ func (m *Manager) inTurn(op string, s step, do func() result) result {
 
 func (m *Manager) do(ctx context.Context, op string, s step) result {
 	switch op {
+	case opPrepare:
+		return m.prepare(ctx, s)
 	case opStart:
 		return m.start(ctx, s)
 	case opRestart:
@@ -191,7 +207,7 @@ func (m *Manager) settle(res result) {
 	}
 	subject := "runner " + res.rec.Name
 	switch {
-	case res.err != nil && (res.op == opStart || res.op == opRestart):
+	case res.err != nil && makes(res.op):
 		// The pool's problem says it; here it goes to those who look closer.
 		log.Debug("runner not started", "err", res.err)
 	case res.err != nil:

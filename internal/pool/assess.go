@@ -124,6 +124,14 @@ func (m *Manager) ended(r *runner, seen *observation) bool {
 	if exists && r.rec.ContainerID == "" {
 		r.rec.ContainerID = c.ID
 	}
+	if r.rec.Phase == plan.PhaseStandby && exists && r.rec.Identity != nil {
+		switch c.State {
+		case plan.ContainerCreated:
+			return true // as it is to be
+		case plan.ContainerRunning:
+			r.rec.Enter(plan.PhaseStarting, "somebody else has started its container", seen.at)
+		}
+	}
 	told := r.rec.Phase == plan.PhaseStopping
 	switch {
 	case !exists && r.rec.Phase == plan.PhaseStarting:

@@ -93,8 +93,8 @@ func (m *Manager) needs(seen *observation) map[plan.Scope]*need {
 	}
 	for _, r := range m.runners {
 		switch r.rec.Phase {
-		case plan.PhaseExited, plan.PhaseRemoving:
-			continue
+		case plan.PhaseExited, plan.PhaseRemoving, plan.PhaseStandby:
+			continue // none of them can have a job
 		}
 		n := of(r.rec.Scope)
 		n.running = true
@@ -162,7 +162,7 @@ func (m *Manager) spec(seen *observation) plan.Spec {
 		p.Probe = m.breakers[p.Name].probing
 		p.NudgedAt = m.nudged[p.Name]
 		if m.draining {
-			p.Min, p.Idle, p.Max, p.IdleTimeout, p.Windows = 0, 0, 0, 0, nil
+			p.Min, p.Idle, p.Max, p.Standby, p.IdleTimeout, p.Windows = 0, 0, 0, 0, 0, nil
 		}
 	}
 	return spec
@@ -241,6 +241,7 @@ func (r *runner) forPlan(now time.Time) plan.Runner {
 		Name: r.rec.Name, Pool: r.rec.Pool, Scope: r.rec.Scope, Phase: r.rec.Phase, Ephemeral: r.rec.Ephemeral,
 		Used: r.rec.Used, HasJob: r.job != nil, JobSeen: r.jobSeen, CreatedAt: r.rec.CreatedAt, StartedAt: r.rec.StartedAt, Since: r.rec.Since, Note: r.rec.Note,
 		Registered: r.rec.Identity != nil, Gone: r.gone, Told: r.rec.Signalled,
+		Prepared: r.op == "" && r.rec.Phase == plan.PhaseStandby && r.rec.Identity != nil && !time.Now().Before(r.retryAt),
 	}
 	if r.rec.Phase == plan.PhaseDraining && !r.rec.Disabled {
 		p.Since = now // the wait begins when the server has confirmed it

@@ -27,20 +27,50 @@ type step struct {
 	end evidence
 }
 
-// start makes a registered runner in a running container. If any of it fails,
-// what was made is left to remove, which finds it by the record.
-func (m *Manager) start(ctx context.Context, s step) result {
+// ahead reports whether the runner was made before, and is only to be started.
+func (s step) ahead() bool { return s.rec.Phase == plan.PhaseStandby && s.rec.Identity != nil }
+
+// prepare makes a registered runner in a container that is not started.
+func (m *Manager) prepare(ctx context.Context, s step) result {
 	if err := m.ports.Store.Put(s.rec); err != nil {
 		return result{rec: s.rec, err: err, gone: true} // nothing has been made yet
 	}
-	var overload bool
 	rec, err := m.make(ctx, s)
+	if err == nil {
+		err = m.ports.Store.Put(rec)
+	}
+	if err != nil {
+		return m.giveUp(rec, err)
+	}
+	return result{rec: rec}
+}
+
+// giveUp leaves what was made of a runner to remove, which finds it by the
+// record.
+func (m *Manager) giveUp(rec state.Record, err error) result {
+	rec.Enter(plan.PhaseExited, err.Error(), time.Now())
+	return result{rec: rec, err: errors.Join(err, m.ports.Store.Put(rec))}
+}
+
+// start makes a registered runner in a running container, or starts one that
+// was made ahead.
+func (m *Manager) start(ctx context.Context, s step) result {
+	rec, err := s.rec, error(nil)
+	rec.Enter(plan.PhaseStarting, "", time.Now())
+	if err := m.ports.Store.Put(rec); err != nil {
+		return result{rec: s.rec, err: err, gone: !s.ahead()} // nothing has been made yet
+	}
+	if !s.ahead() {
+		rec, err = m.make(ctx, s)
+	}
+	var overload bool
 	if err == nil {
 		overload, err = m.launch(ctx, rec, s.opts)
 	}
 	if err != nil {
-		rec.Enter(plan.PhaseExited, err.Error(), time.Now())
-		return result{rec: rec, err: errors.Join(err, m.ports.Store.Put(rec)), overload: overload}
+		res := m.giveUp(rec, err)
+		res.overload = overload
+		return res
 	}
 	rec.StartedAt = time.Now()
 	if err := m.ports.Store.Put(rec); err != nil {

@@ -104,7 +104,7 @@ func (m *Manager) judge(res result) {
 		return
 	}
 	switch {
-	case (res.op == opStart || res.op == opRestart) && res.err != nil:
+	case makes(res.op) && res.err != nil:
 		b.fail(time.Now(), res.rec.Name, res.err)
 	case res.verdict != nil:
 		b.fail(time.Now(), res.rec.Name, res.verdict)
@@ -116,9 +116,13 @@ func (m *Manager) judge(res result) {
 // report logs what a step has changed.
 func (m *Manager) report(res result, log *slog.Logger) {
 	switch res.op {
+	case opPrepare:
+		if !res.gone {
+			log.Info("runner made ahead", "reason", res.rec.Reason, "took", res.took.Round(time.Millisecond).String())
+		}
 	case opStart:
-		if res.gone {
-			return
+		if res.gone || res.rec.Phase == plan.PhaseStandby {
+			return // the daemon is about to end
 		}
 		log.Info("runner started", "reason", res.rec.Reason, "took", res.took.Round(time.Millisecond).String())
 	case opRestart:

@@ -104,6 +104,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	gauge(c.queue, float64(s.QueueSize))
 	c.host.collect(s.Host, gauge)
 	for _, p := range s.Pools {
+		gauge(c.runners, float64(p.Standby), p.Name, "standby")
 		gauge(c.runners, float64(p.Starting), p.Name, "starting")
 		gauge(c.runners, float64(p.Idle), p.Name, "idle")
 		gauge(c.runners, float64(p.Busy), p.Name, "busy")

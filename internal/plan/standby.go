@@ -1,0 +1,73 @@
+package plan
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+)
+
+// standBy decides about one runner on standby. It has never run, so it has no
+// job, whatever could not be read.
+func (c *computation) standBy(r *Runner) {
+	p := c.byName[r.Pool]
+	switch {
+	case p == nil:
+		c.act(ActionRemove, r, "its pool is no longer configured")
+	case r.Gone:
+		c.act(ActionRemove, r, "the server has deleted it")
+	case r.Prepared:
+		p.ready = append(p.ready, r)
+	}
+}
+
+// useStandby has the starts of the plan take the runners on standby that there
+// are, oldest first.
+func (c *computation) useStandby() {
+	for _, p := range c.pools {
+		slices.SortFunc(p.ready, func(a, b *Runner) int {
+			return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.Name, b.Name))
+		})
+	}
+	for _, list := range [][]Action{c.starts, c.plan.Actions} {
+		for i := range list {
+			a := &list[i]
+			if a.Kind != ActionStart {
+				continue
+			}
+			p := c.byName[a.Pool]
+			if len(p.ready) == 0 {
+				continue
+			}
+			a.Runner = p.ready[0].Name
+			p.ready = p.ready[1:]
+			p.standby--
+			p.count.Standby--
+			p.count.Total--
+		}
+	}
+}
+
+// keepStandby makes runners ahead, as long as nothing of their pool is being
+// started, and removes those beyond the number that is kept.
+func (c *computation) keepStandby() {
+	for _, p := range c.pools {
+		keep := p.Standby
+		if p.Max == 0 {
+			keep = 0
+		}
+		for ; p.standby > keep && len(p.ready) > 0; p.standby-- {
+			r := p.ready[len(p.ready)-1]
+			p.ready = p.ready[:len(p.ready)-1]
+			c.act(ActionRemove, r, fmt.Sprintf("the pool keeps %d on standby and has %d", keep, p.standby))
+		}
+		if p.boot > 0 || p.Probe {
+			continue
+		}
+		for ; p.standby < min(keep, p.room()); p.standby++ {
+			p.count.Standby++
+			p.count.Total++
+			c.plan.Actions = append(c.plan.Actions, Action{Kind: ActionPrepare, Pool: p.Name,
+				Reason: fmt.Sprintf("the pool keeps %d on standby and has %d", keep, p.standby)})
+		}
+	}
+}

@@ -5,9 +5,12 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 # Where the binary goes, and the name of the image.
 BIN ?= bin/scaler
 IMAGE ?= scaler:$(VERSION)
-# For chaos: how often the daemon is killed, what all chance is taken from (0
-# for a new one), and the engine, docker or memory.
+# For chaos: how often the daemon is killed, how many good edits of its
+# configuration are made and how many that are to change nothing, what all chance
+# is taken from (0 for a new one), and the engine, docker or memory.
 KILLS ?= 200
+EDITS ?= 0
+BAD_EDITS ?= 0
 SEED ?= 0
 ENGINE ?= docker
 # Passed on to scaler demo, for example ARGS="--jobs 50".
@@ -41,9 +44,9 @@ demo: build ## watch containers come and go for a queue of jobs; ARGS="--jobs 50
 test: ## run every check and test, against a real Docker engine
 	scripts/test
 
-chaos: build ## kill the daemon over and over and count what is lost; KILLS=200 SEED=7 ENGINE=memory
+chaos: build ## kill the daemon over and over, or edit its configuration, and count what is lost; KILLS=200 EDITS=50 SEED=7 ENGINE=memory
 	$(if $(filter docker,$(ENGINE)),scripts/engine up)
-	go run ./test/chaos -kills $(KILLS) -seed $(SEED) -engine $(ENGINE) -scaler $(BIN) $(ARGS)
+	go run ./test/chaos -kills $(KILLS) -edits $(EDITS) -bad-edits $(BAD_EDITS) -seed $(SEED) -engine $(ENGINE) -scaler $(BIN) $(ARGS)
 
 bench: build ## measure against what the same work costs by hand; JSON=FILE ARGS="-only cold_start -n 30"
 	scripts/engine up

@@ -30,32 +30,47 @@ type edits struct {
 	path string
 	poll time.Duration // between looks at the file where no change is reported
 	log  *slog.Logger
-	take func(ctx context.Context, data []byte) (server.Reloaded, error)
+	// hangups has a signal each time that somebody asks for a reload.
+	hangups <-chan os.Signal
+	take    func(ctx context.Context, data []byte) (server.Reloaded, error)
 	// reload takes it over also if it is as it was: SIGHUP asks for that.
 	reload func(ctx context.Context) (server.Reloaded, error)
 }
 
-// follow looks at the file each time it changes, until ctx ends. What it finds
-// wrong is for take to tell.
-func (e *edits) follow(ctx context.Context) {
-	var seen [sha256.Size]byte // none: it may have changed since the daemon read it
+// catchHangups has SIGHUP ask for a reload for the rest of the process. Before
+// it is called, and if it were undone, the signal would end the daemon: also one
+// that is starting, or has its runners drain.
+func catchHangups() <-chan os.Signal {
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
-	defer signal.Stop(hangups)
+	return hangups
+}
+
+// follow looks at the file each time it changes, until ctx ends. What it finds
+// wrong is for take to tell. What was not taken over is tried again: it may be a
+// secret that was not there yet, or a loop that had no time.
+func (e *edits) follow(ctx context.Context) {
 	w := newFileWatch(e.log)
 	defer w.close()
+	e.followWith(ctx, w)
+}
+
+func (e *edits) followWith(ctx context.Context, w *fileWatch) {
+	var seen [sha256.Size]byte // none: it may have changed since the daemon read it
 	ticker := time.NewTicker(e.poll)
 	defer ticker.Stop()
 	for {
 		w.follow(e.path)
 		if data, err := os.ReadFile(e.path); err == nil && sha256.Sum256(data) != seen {
 			seen = sha256.Sum256(data)
-			e.try(ctx, func(ctx context.Context) (server.Reloaded, error) { return e.take(ctx, data) })
+			if !e.try(ctx, func(ctx context.Context) (server.Reloaded, error) { return e.take(ctx, data) }) {
+				seen = [sha256.Size]byte{}
+			}
 		}
 		select {
 		case <-ctx.Done():
 			return
-		case <-hangups:
+		case <-e.hangups:
 			e.log.Info("told to read the configuration again", "path", e.path)
 			e.try(ctx, e.reload)
 		case <-w.changes():
@@ -70,11 +85,13 @@ func (e *edits) follow(ctx context.Context) {
 	}
 }
 
-// try reloads within its time. The error is shown and logged by the reload.
-func (e *edits) try(ctx context.Context, reload func(context.Context) (server.Reloaded, error)) {
+// try reloads within its time, and reports whether that was possible. The error
+// is shown and logged by the reload.
+func (e *edits) try(ctx context.Context, reload func(context.Context) (server.Reloaded, error)) bool {
 	ctx, cancel := context.WithTimeout(ctx, reloadTimeout)
 	defer cancel()
-	_, _ = reload(ctx)
+	_, err := reload(ctx)
+	return err == nil
 }
 
 // fileWatch reports changes in the directories in which a file, or one of the links

@@ -2,12 +2,17 @@ package main
 
 import (
 	"context"
+	"errors"
+	"io"
 	"log/slog"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"scaler.io/scaler/internal/server"
@@ -17,7 +22,7 @@ import (
 func following(t *testing.T, path string) <-chan string {
 	t.Helper()
 	taken := make(chan string, 10)
-	e := &edits{path: path, poll: time.Hour, log: slog.New(slog.DiscardHandler),
+	e := &edits{path: path, poll: time.Hour, log: slog.New(slog.DiscardHandler), hangups: catchHangups(),
 		take: func(_ context.Context, data []byte) (server.Reloaded, error) {
 			taken <- string(data)
 			return server.Reloaded{}, nil
@@ -75,6 +80,79 @@ func TestEditsAreSeen(t *testing.T) {
 	wantTaken(t, taken, "four")
 	must(t, syscall.Kill(os.Getpid(), syscall.SIGHUP))
 	wantTaken(t, taken, "reload")
+}
+
+// What was wrong may be mended elsewhere: a secret that was missing, a loop that
+// had no time.
+func TestRefusedEditsAreTriedAgain(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "scaler.yaml")
+	write(t, path, "one")
+	synctest.Test(t, func(t *testing.T) {
+		tries := 0
+		e := &edits{path: path, poll: time.Minute, log: slog.New(slog.DiscardHandler),
+			take: func(context.Context, []byte) (server.Reloaded, error) {
+				if tries++; tries < 3 {
+					return server.Reloaded{}, errors.New("no such secret")
+				}
+				return server.Reloaded{}, nil
+			}}
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+		defer cancel()
+		e.followWith(ctx, &fileWatch{log: e.log})
+		if tries != 3 {
+			t.Errorf("tried %d times, want 3: until it is taken over", tries)
+		}
+	})
+}
+
+// hangupConfig has the name of the configuration in the environment of a daemon
+// that TestHangupsDoNotEndTheDaemon runs.
+const hangupConfig = "SCALER_TEST_HANGUP_CONFIG"
+
+// A daemon that is hung up on while it starts, and after it was told to end,
+// goes on.
+func TestHangupsDoNotEndTheDaemon(t *testing.T) {
+	if path := os.Getenv(hangupConfig); path != "" {
+		hangUp(t, path)
+		return
+	}
+	path, dir := writeConfig(t)
+	text, err := os.ReadFile(path)
+	must(t, err)
+	write(t, path, string(text)+"docker: {host: unix://"+dir+"/no-docker.sock}\n")
+	cmd := exec.Command(os.Args[0], "-test.run=^TestHangupsDoNotEndTheDaemon$")
+	cmd.Env = append(os.Environ(), hangupConfig+"="+path)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// hangUp runs a daemon and hangs up on it, in a process that ends by that if
+// nobody catches the signal.
+func hangUp(t *testing.T, path string) {
+	lines := make(lineWriter, 100)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan int, 1)
+	go func() { ended <- run(ctx, []string{"run", "--config", path}, io.Discard, lines) }()
+	for line := range lines {
+		if strings.Contains(line, "scaler starts") {
+			break
+		}
+	}
+	must(t, syscall.Kill(os.Getpid(), syscall.SIGHUP))
+	cancel()
+	must(t, syscall.Kill(os.Getpid(), syscall.SIGHUP))
+	for {
+		select {
+		case <-lines:
+		case code := <-ended:
+			must(t, syscall.Kill(os.Getpid(), syscall.SIGHUP))
+			if code != exitOK {
+				t.Errorf("exit code %d", code)
+			}
+			return
+		}
+	}
 }
 
 // Mounted secrets are a link to a file in a directory behind a second link, which

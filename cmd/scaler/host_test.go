@@ -64,7 +64,7 @@ func statusOfFirstCycle(t *testing.T, path string, cfg *config.Config) plan.Stat
 	defer cancel()
 	done := make(chan error, 1)
 	go func() {
-		done <- runDaemon(ctx, path, cfg, new(slog.LevelVar), slog.New(slog.NewTextHandler(lines, nil)))
+		done <- runDaemon(ctx, path, cfg, new(slog.LevelVar), nil, slog.New(slog.NewTextHandler(lines, nil)))
 	}()
 	var s plan.Status
 	for {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -28,6 +29,7 @@ Runners that run then are left running and taken up again by the next start,
 unless the configuration says on_shutdown: drain. A second signal ends the
 process at once, which loses nothing either.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			hangups := catchHangups()
 			cfg, err := config.Load(path)
 			if err != nil {
 				return err
@@ -38,7 +40,7 @@ process at once, which loses nothing either.`,
 			for _, w := range cfg.Warnings() {
 				log.Warn("configuration: " + w)
 			}
-			return runDaemon(cmd.Context(), path, cfg, level, log)
+			return runDaemon(cmd.Context(), path, cfg, level, hangups, log)
 		},
 	}
 	addConfigFlag(cmd, &path)
@@ -46,7 +48,7 @@ process at once, which loses nothing either.`,
 }
 
 // runDaemon runs the daemon until ctx ends.
-func runDaemon(ctx context.Context, path string, cfg *config.Config, level *slog.LevelVar, log *slog.Logger) error {
+func runDaemon(ctx context.Context, path string, cfg *config.Config, level *slog.LevelVar, hangups <-chan os.Signal, log *slog.Logger) error {
 	store, err := state.OpenOrRecover(cfg.StateDir, log)
 	if err != nil {
 		return err
@@ -71,7 +73,7 @@ func runDaemon(ctx context.Context, path string, cfg *config.Config, level *slog
 		"pools", len(cfg.Pools), "state", store.Path(), "control", cfg.ControlSocket)
 	go func() {
 		reloads.begin(ctx)
-		(&edits{path: path, poll: editsPoll, log: log, take: reloads.take, reload: reloads.Reload}).follow(ctx)
+		(&edits{path: path, poll: editsPoll, log: log, hangups: hangups, take: reloads.take, reload: reloads.Reload}).follow(ctx)
 	}()
 	go ready.follow(ctx)
 	if cfg.Webhook != nil && cfg.Webhook.Create {

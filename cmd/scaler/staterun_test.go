@@ -44,7 +44,7 @@ func TestDaemonStartsWithDamagedState(t *testing.T) {
 	defer cancel()
 	done := make(chan error, 1)
 	go func() {
-		done <- runDaemon(ctx, path, cfg, new(slog.LevelVar), slog.New(slog.NewTextHandler(lines, nil)))
+		done <- runDaemon(ctx, path, cfg, new(slog.LevelVar), nil, slog.New(slog.NewTextHandler(lines, nil)))
 	}()
 	first, second := <-lines, <-lines
 	if !strings.Contains(first, "level=WARN") || !strings.Contains(first, "damaged state was kept aside") {

@@ -107,7 +107,7 @@ func (a *audit) unrecorded(kind string) int {
 // registers notes the runners that are registered after the death of the
 // daemon that asked for it.
 func (a *audit) registers(next http.Handler, d *daemon) http.Handler {
-	name := regexp.MustCompile("scaler-" + a.stage.instance + "-[a-z]+-[a-z0-9]{8}")
+	name := regexp.MustCompile("scaler-" + a.stage.instance + "-[a-z0-9-]+-[a-z0-9]{8}")
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if giteaCall(r) != "Register" {
 			next.ServeHTTP(w, r)

@@ -20,6 +20,7 @@ func TestChaos(t *testing.T) {
 		args   []string
 	}{
 		{engineMemory, []string{"-kills", "40", "-worlds", "2", "-seed", "7"}},
+		{engineMemory, []string{"-kills", "3", "-edits", "20", "-bad-edits", "10", "-seed", "7"}},
 		{engineDocker, []string{"-kills", "5", "-seed", "7"}},
 	} {
 		t.Run(tc.engine, func(t *testing.T) {
@@ -31,7 +32,7 @@ func TestChaos(t *testing.T) {
 			code := run(t.Context(), append(tc.args, "-engine", tc.engine, "-scaler", binary, "-late=false", "-v"), &out, &errs)
 			t.Logf("%s%s", &out, &errs)
 			lines := strings.Split(strings.TrimSpace(out.String()), "\n")
-			want := `^kills=` + tc.args[1] + ` jobs=(\d+) completed=(\d+) lost=0 busy_stopped=0 corpses=0 orphans=0 foreign_touched=0$`
+			want := `^kills=` + tc.args[1] + ` jobs=(\d+) completed=(\d+) lost=0 busy_stopped=0 corpses=0 orphans=0 foreign_touched=0( edits=20 bad_edits=10 mistaken=0)?$`
 			found := regexp.MustCompile(want).FindStringSubmatch(lines[len(lines)-1])
 			if code != 0 || found == nil || found[1] != found[2] || found[1] == "0" {
 				t.Errorf("exit code %d, last line %q", code, lines[len(lines)-1])
@@ -75,15 +76,16 @@ func TestParse(t *testing.T) {
 	for _, tc := range []struct {
 		name, args, want string
 	}{
-		{"all", "-kills 7 -seed 3 -engine memory -worlds 2", ""},
-		{"no kills", "-kills 0", "-kills must be at least 1"},
+		{"all", "-kills 7 -edits 5 -bad-edits 4 -seed 3 -engine memory -worlds 2", ""},
+		{"nothing to do", "-kills 0", "-kills, -edits and -bad-edits must not be negative, and not all be 0"},
+		{"negative", "-edits -1", "must not be negative"},
 		{"unknown engine", "-engine podman", "-engine must be docker or memory"},
 		{"argument", "more", `unexpected argument "more"`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			o, err := parse(append([]string{"-scaler", binary}, strings.Fields(tc.args)...), &bytes.Buffer{})
 			switch {
-			case tc.want == "" && (err != nil || o.kills != 7 || o.seed != 3 || o.worlds != 2):
+			case tc.want == "" && (err != nil || o.kills != 7 || o.edits != 5 || o.badEdits != 4 || o.seed != 3 || o.worlds != 2):
 				t.Errorf("%+v, %v", o, err)
 			case tc.want != "" && (err == nil || !strings.Contains(err.Error(), tc.want)):
 				t.Errorf("error %v, want %q", err, tc.want)
@@ -103,6 +105,10 @@ func TestFigures(t *testing.T) {
 	if want := "kills=1 jobs=2 completed=2 lost=0 busy_stopped=0 corpses=0 orphans=0 foreign_touched=0"; good.String() != want {
 		t.Errorf("%q, want %q", good, want)
 	}
+	edited := figures{kills: 1, jobs: 2, completed: 2, edits: 3, badEdits: 4, mistaken: 5}
+	if want := good.String() + " edits=3 bad_edits=4 mistaken=5"; edited.String() != want {
+		t.Errorf("%q, want %q", edited.String(), want)
+	}
 	for name, tc := range map[string]struct {
 		add  figures
 		want bool
@@ -115,6 +121,8 @@ func TestFigures(t *testing.T) {
 		"corpses":         {figures{corpses: 1}, false},
 		"orphans":         {figures{orphans: 1}, false},
 		"foreign touched": {figures{foreignTouched: 1}, false},
+		"edits":           {figures{edits: 1, badEdits: 1}, true},
+		"mistaken":        {figures{mistaken: 1}, false},
 	} {
 		if got := good.add(tc.add).good(); got != tc.want {
 			t.Errorf("%s: good() = %v", name, got)

@@ -8,7 +8,7 @@ import (
 	"scaler.io/scaler/internal/giteatest"
 )
 
-// killsPerWorld is from how many kills on another world is worth its while,
+// killsPerWorld is from how many kills or edits on another world is worth its while,
 // and mostWorlds how many a small machine can turn at once.
 const (
 	killsPerWorld    = 100
@@ -22,7 +22,7 @@ func (o options) defaultWorlds() int {
 	if o.engine == engineDocker {
 		most = mostDockerWorlds
 	}
-	return min(1+o.kills/killsPerWorld, most)
+	return min(1+max(o.kills, o.edits+o.badEdits)/killsPerWorld, most)
 }
 
 // giteaKind is the server of a world: a current one, one that is older than
@@ -46,6 +46,7 @@ func (o options) pace() pace {
 			live: 120 * time.Millisecond, longLife: 2 * time.Second, longShare: 0.1, restart: 300 * time.Millisecond,
 			jobLongest: 1500 * time.Millisecond, lull: 4 * time.Second,
 			outage: 400 * time.Millisecond, faultEvery: 700 * time.Millisecond, slowAnswers: 400 * time.Millisecond,
+			editEvery: 300 * time.Millisecond, tenure: 10 * time.Second,
 		}
 	}
 	return pace{
@@ -53,6 +54,7 @@ func (o options) pace() pace {
 		live: 1200 * time.Millisecond, longLife: 6 * time.Second, longShare: 0.15, restart: 300 * time.Millisecond,
 		jobLongest: 4 * time.Second, lull: 8 * time.Second,
 		outage: 1200 * time.Millisecond, faultEvery: 4 * time.Second, slowAnswers: time.Second,
+		editEvery: time.Second, tenure: 30 * time.Second,
 	}
 }
 

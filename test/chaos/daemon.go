@@ -20,6 +20,10 @@ type daemon struct {
 	dir    string   // for its notification sockets
 	log    *os.File // of all its processes
 
+	// steady is held while a process is started, and by whoever does not want
+	// one to be.
+	steady sync.Mutex
+
 	mu      sync.Mutex
 	current *process
 	count   int
@@ -37,6 +41,8 @@ type process struct {
 
 // start runs the daemon. That it is ready it says as it says it to systemd.
 func (d *daemon) start() (*process, error) {
+	d.steady.Lock()
+	defer d.steady.Unlock()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.count++
@@ -79,18 +85,43 @@ func (p *process) listen(conn *net.UnixConn) {
 
 // alive returns the present process, nil if it has been told to end.
 func (d *daemon) alive() *process {
-	d.mu.Lock()
-	p := d.current
-	d.mu.Unlock()
-	if p == nil {
-		return nil
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.killed {
+	p := d.running()
+	if p == nil || p.told() {
 		return nil
 	}
 	return p
+}
+
+// running returns the present process, nil if it has ended.
+func (d *daemon) running() *process {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.current == nil || d.current.over() {
+		return nil
+	}
+	return d.current
+}
+
+// over reports whether the process has ended.
+func (p *process) over() bool { return closed(p.exited) }
+
+// isReady reports whether its first cycle is done.
+func (p *process) isReady() bool { return closed(p.ready) }
+
+func closed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+// told reports whether the process got a signal of ours that ends it.
+func (p *process) told() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.killed
 }
 
 // kill kills the process that was started last.
@@ -136,11 +167,21 @@ func (p *process) stop(patience time.Duration) error {
 	return nil
 }
 
+// faltered says how the process ended if that was neither by SIGKILL nor the
+// way in which one ends that was told to.
+func (p *process) faltered() error {
+	if !p.over() || p.cmd.ProcessState.Success() {
+		return nil
+	}
+	if status, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus); ok && status.Signal() == syscall.SIGKILL {
+		return nil
+	}
+	return fmt.Errorf("the daemon ended with %s after SIGTERM", p.cmd.ProcessState)
+}
+
 // crashed says how the process ended without having been told to, or nothing.
 func (p *process) crashed() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.killed {
+	if p.told() {
 		return nil
 	}
 	return fmt.Errorf("the daemon ended by itself: %s", p.cmd.ProcessState)

@@ -24,7 +24,7 @@ const defaultSocket = "/var/run/docker.sock"
 type dockerEngine struct {
 	*httputil.ReverseProxy
 	path    string
-	ref     string
+	refs    []string
 	own     *dockerd // nil if it is the machine's
 	adapter *docker.Engine
 }
@@ -32,7 +32,7 @@ type dockerEngine struct {
 // newDockerEngine brings an engine up. Why it cannot be the harness's own is
 // told to note.
 func newDockerEngine(ctx context.Context, dir, id, binary string, note func(string)) (*dockerEngine, error) {
-	e := &dockerEngine{ref: "scaler-" + id + ":1"}
+	e := &dockerEngine{refs: []string{"scaler-" + id + ":1", "scaler-" + id + ":2"}}
 	own, err := startDockerd(ctx, dir)
 	if err == nil {
 		e.own, e.path = own, own.socket()
@@ -42,8 +42,10 @@ func newDockerEngine(ctx context.Context, dir, id, binary string, note func(stri
 	}
 	e.ReverseProxy = proxyTo(e.path)
 	e.adapter, err = docker.New(docker.Config{Host: "unix://" + e.path, Instance: id})
-	if err == nil {
-		err = e.adapter.ImportImage(ctx, e.ref, binary, []string{"/scaler", "demo-runner"}, map[string]string{testLabel: id})
+	for _, ref := range e.refs {
+		if err == nil {
+			err = e.adapter.ImportImage(ctx, ref, binary, []string{"/scaler", "demo-runner"}, map[string]string{testLabel: id})
+		}
 	}
 	if err != nil {
 		return nil, errors.Join(err, e.close(ctx))
@@ -74,7 +76,10 @@ func proxyTo(socket string) *httputil.ReverseProxy {
 }
 
 func (e *dockerEngine) socket() string { return e.path }
-func (e *dockerEngine) image() string  { return e.ref }
+func (e *dockerEngine) image() string  { return e.refs[0] }
+
+// images are two imports of the same binary.
+func (e *dockerEngine) images() []string { return e.refs }
 
 // idle is a command of the binary under test that runs until it is told to
 // stop.
@@ -94,7 +99,10 @@ func (e *dockerEngine) restart(ctx context.Context, kill bool) error {
 func (e *dockerEngine) close(ctx context.Context) error {
 	var errs []error
 	if e.adapter != nil {
-		errs = append(errs, e.adapter.RemoveImage(ctx, e.ref), e.adapter.Close())
+		for _, ref := range e.refs {
+			errs = append(errs, e.adapter.RemoveImage(ctx, ref))
+		}
+		errs = append(errs, e.adapter.Close())
 	}
 	if e.own != nil {
 		errs = append(errs, e.own.close())

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -30,11 +31,12 @@ func (e *fakeEngine) routes() *http.ServeMux {
 		answer(w, http.StatusOK, map[string]string{"Version": fakeVersion, "ApiVersion": fakeAPIVersion, "MinAPIVersion": "1.12", "Os": "linux"})
 	})
 	api.HandleFunc("GET /images/{name}/json", func(w http.ResponseWriter, r *http.Request) {
-		if r.PathValue("name") != e.imageName {
-			refuse(w, http.StatusNotFound, errors.New("No such image: "+r.PathValue("name")))
+		name := r.PathValue("name")
+		if !slices.Contains(e.images(), name) {
+			refuse(w, http.StatusNotFound, errors.New("No such image: "+name))
 			return
 		}
-		answer(w, http.StatusOK, map[string]any{"Id": "sha256:0", "RepoTags": []string{e.imageName}, "Config": map[string]any{}})
+		answer(w, http.StatusOK, map[string]any{"Id": imageID(name), "RepoTags": []string{name}, "Config": map[string]any{}})
 	})
 	none := func(v any) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, v) }
@@ -63,13 +65,16 @@ func (e *fakeEngine) routes() *http.ServeMux {
 	return mux
 }
 
+// imageID is the id of an image.
+func imageID(name string) string { return fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(name))) }
+
 func (e *fakeEngine) postCreate(w http.ResponseWriter, r *http.Request) {
 	var config containerConfig
 	if err := json.NewDecoder(r.Body).Decode(&config); err != nil {
 		refuse(w, http.StatusBadRequest, err)
 		return
 	}
-	if config.Image != e.imageName {
+	if !slices.Contains(e.images(), config.Image) {
 		refuse(w, http.StatusNotFound, errors.New("No such image: "+config.Image))
 		return
 	}
@@ -105,7 +110,7 @@ func (e *fakeEngine) getContainer(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answer(w, http.StatusOK, map[string]any{
-		"Id": c.id, "Name": "/" + c.name, "Created": c.created.Format(time.RFC3339Nano), "Image": "sha256:0",
+		"Id": c.id, "Name": "/" + c.name, "Created": c.created.Format(time.RFC3339Nano), "Image": imageID(c.config.Image),
 		"State": map[string]any{
 			"Status": c.status, "Running": c.status == "running", "ExitCode": c.exitCode,
 			"StartedAt": c.started.Format(time.RFC3339Nano), "FinishedAt": c.finished.Format(time.RFC3339Nano),

@@ -87,6 +87,9 @@ func (e *fakeEngine) socket() string { return e.path }
 // image is the image of the runners.
 func (e *fakeEngine) image() string { return e.imageName }
 
+// images are the names of the images that there are.
+func (e *fakeEngine) images() []string { return []string{e.imageName, e.imageName + "b"} }
+
 // idle is the command of a container that runs and does nothing.
 func (e *fakeEngine) idle() []string { return []string{idleCommand} }
 

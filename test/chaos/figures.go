@@ -21,17 +21,26 @@ type figures struct {
 	// foreignTouched are runners and containers of others that are gone,
 	// changed, or were the object of a change.
 	foreignTouched int
+
+	edits, badEdits int // of the configuration
+	// mistaken are edits that were not taken over, and bad ones that were, or
+	// that nobody was told of.
+	mistaken int
 }
 
 // String is the last line of the output.
 func (f figures) String() string {
-	return fmt.Sprintf("kills=%d jobs=%d completed=%d lost=%d busy_stopped=%d corpses=%d orphans=%d foreign_touched=%d",
+	s := fmt.Sprintf("kills=%d jobs=%d completed=%d lost=%d busy_stopped=%d corpses=%d orphans=%d foreign_touched=%d",
 		f.kills, f.jobs, f.completed, f.lost, f.busyStopped, f.corpses, f.orphans, f.foreignTouched)
+	if f.edits+f.badEdits > 0 {
+		s += fmt.Sprintf(" edits=%d bad_edits=%d mistaken=%d", f.edits, f.badEdits, f.mistaken)
+	}
+	return s
 }
 
 // good reports whether nothing was lost.
 func (f figures) good() bool {
-	return f.completed == f.jobs && f.lost+f.busyStopped+f.corpses+f.orphans+f.foreignTouched == 0
+	return f.completed == f.jobs && f.lost+f.busyStopped+f.corpses+f.orphans+f.foreignTouched+f.mistaken == 0
 }
 
 // add sums up two runs.
@@ -40,5 +49,6 @@ func (f figures) add(g figures) figures {
 		kills: f.kills + g.kills, jobs: f.jobs + g.jobs, completed: f.completed + g.completed, lost: f.lost + g.lost,
 		busyStopped: f.busyStopped + g.busyStopped, corpses: f.corpses + g.corpses, orphans: f.orphans + g.orphans,
 		foreignTouched: f.foreignTouched + g.foreignTouched,
+		edits:          f.edits + g.edits, badEdits: f.badEdits + g.badEdits, mistaken: f.mistaken + g.mistaken,
 	}
 }

@@ -30,6 +30,37 @@ type killer struct {
 	note   func(format string, args ...any)
 	// autopsy looks at what the killed daemon has left.
 	autopsy func(context.Context) error
+	// edited is closed when all edits of the configuration are made.
+	edited <-chan struct{}
+	ends   int // how often the daemon was told to end while it was edited
+}
+
+// outlast keeps a daemon running until all edits are made. Now and then it is
+// told to end, and drains, while the edits go on. The last one is left running,
+// if there was need of one.
+func (k *killer) outlast(ctx context.Context) error {
+	for !closed(k.edited) {
+		p, err := k.daemon.start()
+		if err != nil {
+			return err
+		}
+		select {
+		case <-k.edited:
+			return nil
+		case <-p.exited:
+			return p.crashed()
+		case <-ctx.Done():
+			p.kill()
+			return ctx.Err()
+		case <-time.After(k.pace.tenure/2 + time.Duration(k.random.Int64N(int64(k.pace.tenure)))):
+		}
+		k.ends++
+		k.note("end %d", k.ends)
+		if err := p.stop(endPatience); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // run kills the daemon that many times and leaves none running.
@@ -84,6 +115,9 @@ func (k *killer) once(ctx context.Context) (how string, err error) {
 		p.terminate()
 		how += " while it shuts down"
 		rest(ctx, time.Duration(k.random.Int64N(int64(k.pace.live))))
+		if err := p.faltered(); err != nil {
+			return "", err
+		}
 	}
 	p.kill()
 	return how, nil

@@ -32,6 +32,8 @@ const (
 // options are what the command line says.
 type options struct {
 	kills    int
+	edits    int
+	badEdits int
 	seed     uint64
 	engine   string
 	scaler   string
@@ -55,6 +57,8 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags := flag.NewFlagSet("chaos", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.IntVar(&o.kills, "kills", 200, "how often the daemon is killed")
+	flags.IntVar(&o.edits, "edits", 0, "how many good edits of the configuration are made")
+	flags.IntVar(&o.badEdits, "bad-edits", 0, "how many edits are made that are to change nothing")
 	flags.Uint64Var(&o.seed, "seed", 0, "what all decisions are taken from; 0 takes a new one")
 	flags.StringVar(&o.engine, "engine", engineDocker, "docker, or memory for one in this process")
 	flags.StringVar(&o.scaler, "scaler", "bin/scaler", "the binary under test, which must be static")
@@ -69,8 +73,8 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	switch {
 	case flags.NArg() > 0:
 		return o, fmt.Errorf("unexpected argument %q", flags.Arg(0))
-	case o.kills < 1:
-		return o, fmt.Errorf("-kills must be at least 1")
+	case o.kills < 0 || o.edits < 0 || o.badEdits < 0 || o.kills+o.edits+o.badEdits == 0:
+		return o, fmt.Errorf("-kills, -edits and -bad-edits must not be negative, and not all be 0")
 	case o.engine != engineDocker && o.engine != engineMemory:
 		return o, fmt.Errorf("-engine must be %s or %s", engineDocker, engineMemory)
 	}
@@ -99,16 +103,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 2
 	}
 	began := time.Now()
-	fmt.Fprintf(stdout, "seed %d, engine %s, %d kills in %d worlds\n", o.seed, o.engine, o.kills, o.worlds)
+	fmt.Fprintf(stdout, "seed %d, engine %s, %d kills, %d edits and %d bad ones in %d worlds\n", o.seed, o.engine, o.kills, o.edits, o.badEdits, o.worlds)
 	outcomes := make([]outcome, o.worlds)
 	var group errgroup.Group
 	for i := range o.worlds {
 		group.Go(func() (err error) {
-			kills := o.kills / o.worlds
-			if i < o.kills%o.worlds {
-				kills++
-			}
-			outcomes[i], err = play(ctx, o, i, kills)
+			outcomes[i], err = play(ctx, o, i)
 			return err
 		})
 	}
@@ -137,10 +137,22 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 // replay is the command that takes the same decisions again.
 func (o options) replay() string {
 	s := fmt.Sprintf("make chaos KILLS=%d SEED=%d ENGINE=%s", o.kills, o.seed, o.engine)
+	if o.edits+o.badEdits > 0 {
+		s += fmt.Sprintf(" EDITS=%d BAD_EDITS=%d", o.edits, o.badEdits)
+	}
 	if o.worlds != o.defaultWorlds() || !o.late {
 		s += fmt.Sprintf(" ARGS=\"-worlds %d -late=%v\"", o.worlds, o.late)
 	}
 	return s
+}
+
+// share is the part of a number of things that falls to a world.
+func (o options) share(all, world int) int {
+	n := all / o.worlds
+	if world < all%o.worlds {
+		n++
+	}
+	return n
 }
 
 // print tells what came of a world: little if all is well.

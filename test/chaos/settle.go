@@ -21,9 +21,15 @@ const (
 // is left but what it keeps, and then has it drain.
 func (w *world) settle(ctx context.Context) error {
 	w.note("settle: %d jobs are not done", w.load.waiting())
-	p, err := w.daemon.start()
-	if err != nil {
+	if err := w.editor.restore(ctx); err != nil {
 		return err
+	}
+	p := w.daemon.alive()
+	if p == nil {
+		var err error
+		if p, err = w.daemon.start(); err != nil {
+			return err
+		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, settlePatience)
 	defer cancel()
@@ -86,6 +92,7 @@ func (w *world) judge(ctx context.Context) (outcome, error) {
 	f.orphans = len(containers) + len(records) + w.audit.unrecorded(kindContainer)
 	w.bystanders.check(ctx, w.stage, w.audit)
 	w.checkRegistrations(f.jobs)
+	f.edits, f.badEdits, f.mistaken = w.edits, w.bad, w.editor.wrong
 	out.details = w.details()
 	f.busyStopped, f.foreignTouched, out.findings = w.audit.sum()
 	return out, errors.Join(err, stateErr)
@@ -93,12 +100,12 @@ func (w *world) judge(ctx context.Context) (outcome, error) {
 
 // checkRegistrations holds the registrations to what can explain them: each
 // job takes one at most, each kill and each fault cuts off as many starts as
-// may be under way, and each runner that was taken out of service was one.
+// may be under way, an edit may have all runners replaced, and each runner that was taken out of service was one.
 func (w *world) checkRegistrations(jobs int) {
 	counts := w.stage.gitea.State().Counts
-	most := jobs + parallelStarts*(w.kills+w.faults.count) + w.audit.done(stepDisable) + w.audit.done(stepWithdraw) + maxRunners
+	most := jobs + parallelStarts*(w.kills+w.faults.count) + w.audit.done(stepDisable) + w.audit.done(stepWithdraw) + maxRunners*(1+w.editor.good+w.killer.ends)
 	if n := counts.Registrations - len(w.bystanders.runners); n > most {
-		w.audit.find("%d registrations for %d jobs, %d kills and %d faults: more than %d cannot be explained", n, jobs, w.kills, w.faults.count, most)
+		w.audit.find("%d registrations for %d jobs, %d kills, %d edits and %d faults: more than %d cannot be explained", n, jobs, w.kills, w.editor.good, w.faults.count, most)
 	}
 	// A registration that is carried out after its daemon's death is nobody's
 	// until it is found.
@@ -115,6 +122,9 @@ func (w *world) details() string {
 	fmt.Fprintf(&b, "%s, seed %d: %d registrations, at most %d at one time, %d faults, %d jobs cancelled on purpose, %d runners disabled, %d withdrawn, %d told to stop\n",
 		w.name, w.seed, counts.Registrations-len(w.bystanders.runners), counts.PeakRunners-len(w.bystanders.runners),
 		w.faults.count, len(w.load.cancelled), w.audit.done(stepDisable), w.audit.done(stepWithdraw), w.audit.done(stepStop))
+	if w.edits+w.bad > 0 {
+		fmt.Fprintf(&b, "  %d edits and %d bad ones, looked at %d times, %d draining ends\n", w.editor.good, w.editor.bad, w.editor.checked, w.killer.ends)
+	}
 	fmt.Fprintf(&b, "  kills at steps: %s", w.traps.coverage())
 	return b.String()
 }

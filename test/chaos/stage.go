@@ -28,6 +28,8 @@ type engine interface {
 	// that runs and does nothing.
 	image() string
 	idle() []string
+	// images are names of such images: that one, and others.
+	images() []string
 	// restart takes the engine down and brings it up again, by SIGKILL or
 	// SIGTERM. Where that cannot be, it does nothing.
 	restart(ctx context.Context, kill bool) error

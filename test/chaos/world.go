@@ -29,6 +29,8 @@ type world struct {
 	name  string // of the kind
 	seed  uint64
 	kills int
+	edits int
+	bad   int // edits
 	pace  pace
 	dir   string
 
@@ -41,6 +43,8 @@ type world struct {
 	load       *load
 	faults     *faults
 	bystanders *bystanders
+	editor     *editor
+	killer     *killer
 }
 
 // outcome is what came of a world.
@@ -68,12 +72,15 @@ func (w *world) note(format string, args ...any) {
 
 // play makes a world, torments its daemon, lets it settle, and says what was
 // lost. The error is the harness's own, or the daemon's refusal to run.
-func play(ctx context.Context, o options, index, kills int) (out outcome, err error) {
+func play(ctx context.Context, o options, index int) (out outcome, err error) {
 	dir, err := os.MkdirTemp("", "chaos")
 	if err != nil {
 		return out, fmt.Errorf("make directory: %w", err)
 	}
-	w := &world{opts: o, seed: o.seed + uint64(index)<<32, kills: kills, dir: dir, pace: o.pace()}
+	w := &world{
+		opts: o, seed: o.seed + uint64(index)<<32, dir: dir, pace: o.pace(),
+		kills: o.share(o.kills, index), edits: o.share(o.edits, index), bad: o.share(o.badEdits, index),
+	}
 	w.kind, w.name = giteaKind(index)
 	out.dir = dir
 	defer func() {
@@ -138,15 +145,20 @@ func (w *world) setUp(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.writeConfig(w.pace, w.opts.logLevel); err != nil {
+	w.editor = newEditor(w, full(eng.image(), w.pace, w.opts.logLevel))
+	if err := w.editor.begin(); err != nil {
 		return err
+	}
+	w.killer = &killer{
+		daemon: w.daemon, traps: w.traps, pace: w.pace, random: w.random("killer"), note: w.note, autopsy: w.audit.autopsy,
+		edited: w.editor.edited,
 	}
 	w.bystanders, err = newBystanders(ctx, s)
 	return err
 }
 
-// torment kills the daemon under load until all kills are done, then ends the
-// load and all faults.
+// torment kills the daemon and edits its configuration under load until all of
+// that is done, then ends the load and all faults.
 func (w *world) torment(ctx context.Context) error {
 	acting, end := context.WithCancel(ctx)
 	defer end()
@@ -154,8 +166,11 @@ func (w *world) torment(ctx context.Context) error {
 	actors.Go(func() error { w.load.run(acting); return nil })
 	actors.Go(func() error { return w.faults.run(acting) })
 	actors.Go(func() error { w.bystanders.live(acting); return nil })
-	k := &killer{daemon: w.daemon, traps: w.traps, pace: w.pace, random: w.random("killer"), note: w.note, autopsy: w.audit.autopsy}
-	err := k.run(acting, w.kills)
+	actors.Go(func() error { return w.editor.run(acting, w.edits, w.bad) })
+	err := w.killer.run(acting, w.kills)
+	if err == nil {
+		err = w.killer.outlast(acting)
+	}
 	end()
 	return errors.Join(err, actors.Wait())
 }

@@ -98,7 +98,7 @@ func fleetConfig(cfg *config.Config, instance string) pool.Config {
 			names = append(names, l.Name)
 		}
 		out.Spec.Pools = append(out.Spec.Pools, plan.Pool{
-			Name: p.Name, Scope: scopes[p.RegistrationToken], Labels: names, Min: p.Min, Idle: p.Idle, Max: p.Max, Standby: p.Standby,
+			Name: p.Name, Scope: scopes[p.RegistrationToken], Labels: names, Min: p.Min, Idle: p.Idle.Count, Auto: poolAuto(p), Max: p.Max, Standby: p.Standby,
 			IdleTimeout: p.IdleTimeout, Windows: p.Windows(), BootTimeout: p.BootTimeout, ShutdownTimeout: p.ShutdownTimeout,
 		})
 		out.Pools[p.Name] = pool.Options{
@@ -111,6 +111,15 @@ func fleetConfig(cfg *config.Config, instance string) pool.Config {
 		}
 	}
 	return out
+}
+
+// poolAuto is what a pool chooses its ready runners by outside of its windows,
+// nil if it does not.
+func poolAuto(p config.Pool) *plan.Auto {
+	if !p.Idle.Auto {
+		return nil
+	}
+	return p.Auto()
 }
 
 func registrationTokens(cfg *config.Config) []register.Token {

@@ -93,7 +93,9 @@ type Pool struct {
 	Labels            []plan.Label     `yaml:"labels" required:"true" example:"[\"linux:host\"]" doc:"The runners' labels, as NAME:host, NAME:docker://IMAGE or NAME. A job is taken if all of its runs-on are among the names. A docker label needs container.docker_access."`
 	Image             string           `yaml:"image" required:"true" format:"image" example:"gitea/runner:latest" doc:"Image of the runner's container."`
 	Min               int              `yaml:"min" default:"0" min:"0" doc:"Runners kept in any case."`
-	Idle              int              `yaml:"idle" default:"0" min:"0" doc:"Ready runners kept beyond the busy ones."`
+	Idle              Idle             `yaml:"idle" default:"0" min:"0" doc:"Ready runners kept beyond the busy ones; with auto as many as target_wait takes, by how jobs arrive: see docs/policy.md."`
+	TargetWait        *TargetWait      `yaml:"target_wait" example:"{p95: 2s}" doc:"With idle: auto, how long jobs may wait over a week, as one of p50, p90, p95 and p99. Default: {p95: 2s}."`
+	IdleMax           *int             `yaml:"idle_max" min:"1" example:"8" doc:"With idle: auto, ready runners at most. Default: max."`
 	Max               int              `yaml:"max" default:"10" min:"1" doc:"Runners at most, whatever their state."`
 	Standby           int              `yaml:"standby" default:"0" min:"0" doc:"Runners kept made ahead: registered, with a container that is not started, so that a start is all that a job waits for. Gitea lists them as offline. Not with registration: container."`
 	IdleTimeout       time.Duration    `yaml:"idle_timeout" default:"5m" min:"0s" doc:"How long a runner that is not needed stays idle before it is stopped."`

@@ -80,13 +80,13 @@ func TestEveryKey(t *testing.T) {
 			Name: "gpu-1", RegistrationToken: "minted", Registration: RegisterByContainer,
 			Labels: []plan.Label{{Name: "gpu"}, {Name: "ubuntu", Schema: "docker", Args: "//ubuntu:24.04"}, {Name: "linux", Schema: "host"}},
 			Image:  "registry.example.com/runner:latest",
-			Min:    1, Idle: 2, Max: 3, BootTimeout: 90 * time.Second, ShutdownTimeout: time.Hour,
+			Min:    1, Idle: Idle{Count: 2}, TargetWait: &TargetWait{P99: ptr(time.Second)}, IdleMax: ptr(2), Max: 3, BootTimeout: 90 * time.Second, ShutdownTimeout: time.Hour,
 			RunnerConfig: RunnerConfig("container:\n    options: null\nlog:\n    level: debug\nrunner:\n    capacity: 1\n" +
 				"    envs:\n        TZ: Europe/Berlin\n    fetch_interval: 1s\n    file: .runner\n    shutdown_timeout: 1h0m0s\n"),
 			Schedule: []Window{
 				{Cron: mustCron(t, "*/10 8-18 * jan,3 Mon-5"), Duration: 90 * time.Minute, Timezone: mustZone(t, "Europe/Berlin"),
-					Min: ptr(0), Idle: ptr(3), Max: ptr(4), IdleTimeout: ptr(time.Duration(0))},
-				{Cron: mustCron(t, "@weekly"), Duration: 168 * time.Hour, Timezone: mustZone(t, "UTC"), Min: ptr(0), Max: ptr(2)},
+					Min: ptr(0), Idle: &Idle{Count: 3}, Max: ptr(4), IdleTimeout: ptr(time.Duration(0))},
+				{Cron: mustCron(t, "@weekly"), Duration: 168 * time.Hour, Timezone: mustZone(t, "UTC"), Min: ptr(0), Idle: &Idle{Auto: true}, Max: ptr(2)},
 			},
 			Container: Container{
 				Pull: PullAlways, PullTimeout: time.Minute,

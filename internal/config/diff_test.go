@@ -16,6 +16,8 @@ func TestDiff(t *testing.T) {
 	}{
 		"nothing":    {same, same, ""},
 		"a number":   {same, replace("image:", "max: 3\n    image:"), "pools[linux].max: 10 → 3"},
+		"auto":       {replace("image:", "idle: auto\n    target_wait: {p95: 2s}\n    image:"), replace("image:", "idle: auto\n    target_wait: {p95: 5s}\n    idle_max: 4\n    image:"), "pools[linux].target_wait.p95: 2s → 5s\npools[linux].idle_max: added"},
+		"no auto":    {replace("image:", "idle: auto\n    image:"), replace("image:", "idle: 2\n    image:"), "pools[linux].idle: auto → 2"},
 		"a duration": {same, appended("poll_interval: 2s"), "poll_interval: 1s → 2s"},
 		"a list":     {same, replace(`["linux:host"]`, `["linux:host", "big:host"]`), "pools[linux].labels: [linux:host] → [linux:host big:host]"},
 		"a secret":   {same, replace("token: {env: SCALER_TEST_TOKEN}\npools", "mint: true\npools"), "registration_tokens[instance].token: removed\nregistration_tokens[instance].mint: false → true"},

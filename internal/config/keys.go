@@ -67,12 +67,13 @@ var (
 	timezoneType     = reflect.TypeFor[Timezone]()
 	runnerConfigType = reflect.TypeFor[RunnerConfig]()
 	spaceType        = reflect.TypeFor[Space]()
+	idleType         = reflect.TypeFor[Idle]()
 )
 
 // isMapping reports whether the type is decoded from a mapping with the keys
 // of its fields.
 func isMapping(t reflect.Type) bool {
-	return t.Kind() == reflect.Struct && t != scopeType && t != labelType && t != secretType && t != spaceType && t != cronType && t != timezoneType
+	return t.Kind() == reflect.Struct && t != scopeType && t != labelType && t != secretType && t != spaceType && t != cronType && t != timezoneType && t != idleType
 }
 
 // kind names the key's type for people, as in "duration".
@@ -94,6 +95,8 @@ func (k key) kind() string {
 		return "secret"
 	case t == spaceType:
 		return "size or share"
+	case t == idleType:
+		return "whole number or auto"
 	case t == cronType:
 		return "cron expression"
 	case t == timezoneType:

@@ -15,7 +15,7 @@ type Window struct {
 	Duration    time.Duration  `yaml:"duration" required:"true" min:"1m" max:"168h" example:"10h" doc:"How long it lasts, in elapsed time."`
 	Timezone    Timezone       `yaml:"timezone" default:"UTC" example:"Europe/Berlin" doc:"Time zone of cron, by its name in the IANA database."`
 	Min         *int           `yaml:"min" min:"0" doc:"The pool's min in the window."`
-	Idle        *int           `yaml:"idle" min:"0" doc:"The pool's idle in the window."`
+	Idle        *Idle          `yaml:"idle" min:"0" doc:"The pool's idle in the window, a number or auto."`
 	Max         *int           `yaml:"max" min:"0" doc:"The pool's max in the window. With 0 nothing is started, idle runners go at once, and busy ones finish."`
 	IdleTimeout *time.Duration `yaml:"idle_timeout" min:"0s" doc:"The pool's idle_timeout in the window."`
 }
@@ -24,9 +24,14 @@ type Window struct {
 func (p Pool) Windows() *plan.Windows {
 	windows := make([]plan.Window, 0, len(p.Schedule))
 	for _, w := range p.Schedule {
-		windows = append(windows, plan.Window{
-			Name: w.name(), Next: w.next, Duration: w.Duration, Min: w.Min, Idle: w.Idle, Max: w.Max, IdleTimeout: w.IdleTimeout,
-		})
+		window := plan.Window{Name: w.name(), Next: w.next, Duration: w.Duration, Min: w.Min, Max: w.Max, IdleTimeout: w.IdleTimeout}
+		switch {
+		case w.Idle != nil && w.Idle.Auto:
+			window.Auto = p.Auto()
+		case w.Idle != nil:
+			window.Idle = &w.Idle.Count
+		}
+		windows = append(windows, window)
 	}
 	return plan.NewWindows(windows...)
 }
@@ -85,7 +90,11 @@ func validateSchedule(d *decoder, p Pool, path string) {
 			continue
 		}
 		d.fitsMax(at, "min", w.Min, p.Min, most, whose, d.ok(path+".min"))
-		d.fitsMax(at, "idle", w.Idle, p.Idle, most, whose, d.ok(path+".idle"))
+		var idle *int
+		if w.Idle != nil {
+			idle = &w.Idle.Count
+		}
+		d.fitsMax(at, "idle", idle, p.Idle.Count, most, whose, d.ok(path+".idle"))
 	}
 }
 

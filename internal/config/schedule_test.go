@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -240,7 +241,7 @@ func TestWindowsOfPool(t *testing.T) {
 	if n := p.MostRunners(); n != 20 {
 		t.Errorf("at most %d runners, want 20", n)
 	}
-	own := plan.Pool{Min: p.Min, Idle: p.Idle, Max: p.Max, IdleTimeout: p.IdleTimeout, Windows: p.Windows()}
+	own := plan.Pool{Min: p.Min, Idle: p.Idle.Count, Max: p.Max, IdleTimeout: p.IdleTimeout, Windows: p.Windows()}
 	tests := []struct {
 		at             string
 		window, next   string
@@ -300,6 +301,43 @@ func BenchmarkWindowAt(b *testing.B) {
 			for b.Loop() {
 				p.At(at)
 				at = at.Add(bm.step)
+			}
+		})
+	}
+}
+
+func TestAutoIdle(t *testing.T) {
+	badEnv(t)
+	auto := func(percentile int, wait time.Duration, most int) *plan.Auto {
+		return &plan.Auto{Percentile: percentile, Wait: wait, Most: most}
+	}
+	tests := []struct {
+		name, keys string
+		own        *plan.Auto // outside of windows
+		inside     *plan.Auto // in the window
+		idle       int        // in the window
+	}{
+		{"a number", "    idle: 2\n    schedule: [{cron: '@daily', duration: 12h, idle: 3}]\n", nil, nil, 3},
+		{"the defaults", "    idle: auto\n    schedule: [{cron: '@daily', duration: 12h, min: 1}]\n", auto(95, 2*time.Second, 10), auto(95, 2*time.Second, 10), 0},
+		{"all of it", "    idle: auto\n    target_wait: {p50: 1m}\n    idle_max: 4\n    schedule: [{cron: '@daily', duration: 12h, idle: 0}]\n", auto(50, time.Minute, 4), nil, 0},
+		{"a window only", "    idle: 1\n    target_wait: {p99: 5s}\n    schedule: [{cron: '@daily', duration: 12h, idle: auto, max: 20}]\n", nil, auto(99, 5*time.Second, 20), 1},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			p := mustParse(t, minimal+test.keys).Pools[0]
+			var own *plan.Auto
+			if p.Idle.Auto {
+				own = p.Auto()
+			}
+			if !reflect.DeepEqual(own, test.own) {
+				t.Errorf("outside: %v, want %v", own, test.own)
+			}
+			in, _ := plan.Pool{Idle: p.Idle.Count, Auto: own, Max: p.Max, Windows: p.Windows()}.At(time.Date(2026, 3, 1, 1, 0, 0, 0, time.UTC))
+			if !reflect.DeepEqual(in.Auto, test.inside) || in.Idle != test.idle {
+				t.Errorf("inside: %v and idle %d, want %v and %d", in.Auto, in.Idle, test.inside, test.idle)
+			}
+			if p.IsAuto() != (test.own != nil || test.inside != nil) {
+				t.Errorf("IsAuto is %v", p.IsAuto())
 			}
 		})
 	}

@@ -52,6 +52,8 @@ func mapped(t reflect.Type) *jsonschema.Schema {
 		return &jsonschema.Schema{Type: "object"}
 	case spaceType:
 		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Type: "string", Pattern: spacePattern}, {Type: "integer", Minimum: json.Number("0")}}}
+	case idleType:
+		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Const: autoIdle}, {Type: "integer", Minimum: json.Number("0")}}}
 	case secretType:
 		one := uint64(1)
 		r := jsonschema.Reflector{Anonymous: true, DoNotReference: true, FieldNameTag: "yaml", RequiredFromJSONSchemaTags: true}

@@ -110,6 +110,7 @@ func validatePools(d *decoder, c *Config) {
 		}
 		validateCounts(d, *p, path)
 		validateSchedule(d, *p, path)
+		validateAuto(d, *p, path)
 		validateLabels(d, *p, path)
 		validateContainer(d, p.Container, path+".container")
 		p.RunnerConfig = renderRunnerConfig(d, *p, path+".runner_config")
@@ -157,8 +158,8 @@ func validateCounts(d *decoder, p Pool, path string) {
 			d.report(at, "standby %d is more than max %d: lower standby or raise max", p.Standby, p.Max)
 		}
 	}
-	if d.ok(path+".idle") && p.Idle > p.Max {
-		d.report(path+".idle", "idle %d is more than max %d: lower idle or raise max", p.Idle, p.Max)
+	if d.ok(path+".idle") && p.Idle.Count > p.Max {
+		d.report(path+".idle", "idle %d is more than max %d: lower idle or raise max", p.Idle.Count, p.Max)
 	}
 }
 

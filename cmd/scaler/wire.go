@@ -99,7 +99,7 @@ func fleetConfig(cfg *config.Config, instance string) pool.Config {
 		}
 		out.Spec.Pools = append(out.Spec.Pools, plan.Pool{
 			Name: p.Name, Scope: scopes[p.RegistrationToken], Labels: names, Min: p.Min, Idle: p.Idle.Count, Auto: poolAuto(p), Max: p.Max, Standby: p.Standby,
-			IdleTimeout: p.IdleTimeout, Windows: p.Windows(), BootTimeout: p.BootTimeout, ShutdownTimeout: p.ShutdownTimeout,
+			IdleTimeout: p.IdleTimeout, Windows: p.Windows(), Pace: p.Pace(), BootTimeout: p.BootTimeout, ShutdownTimeout: p.ShutdownTimeout,
 		})
 		out.Pools[p.Name] = pool.Options{
 			Token: p.RegistrationToken, Labels: p.Labels, Ephemeral: p.Ephemeral, DataDir: p.Container.DataDir,

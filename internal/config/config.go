@@ -99,6 +99,8 @@ type Pool struct {
 	Max               int              `yaml:"max" default:"10" min:"1" doc:"Runners at most, whatever their state."`
 	Standby           int              `yaml:"standby" default:"0" min:"0" doc:"Runners kept made ahead: registered, with a container that is not started, so that a start is all that a job waits for. Gitea lists them as offline. Not with registration: container."`
 	IdleTimeout       time.Duration    `yaml:"idle_timeout" default:"5m" min:"0s" doc:"How long a runner that is not needed stays idle before it is stopped."`
+	Ramp              *Ramp            `yaml:"ramp" example:"{starts: 5, per: 1m}" doc:"How quickly the pool grows: at most so many starts within any stretch of so long. Without it there is no such limit."`
+	CoolDown          time.Duration    `yaml:"cool_down" default:"0s" min:"0s" max:"24h" doc:"How long no surplus runner is stopped after the pool has started one, or a job has come to one of its runners."`
 	BootTimeout       time.Duration    `yaml:"boot_timeout" default:"2m" min:"1s" doc:"How long a runner may take from its container's start until it is online."`
 	Ephemeral         bool             `yaml:"ephemeral" default:"true" doc:"Each runner takes one job and goes. Needs Gitea 1.24 or newer."`
 	ShutdownTimeout   time.Duration    `yaml:"shutdown_timeout" default:"3h" min:"0s" doc:"How long a runner that was told to stop may go on with its job. It is given to the runner as runner.shutdown_timeout."`

@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -66,6 +65,7 @@ func newComputation(spec Spec, snap Snapshot) *computation {
 			q.hold = holds[0].Reason
 		}
 		q.count = PoolCount{Name: q.Name, Min: q.Min, IdleWant: q.Idle, IdleWhy: q.IdleWhy, Max: q.Max, Schedule: q.span.state}
+		q.setPace(snap.Now)
 		c.pools = append(c.pools, q)
 		c.byName[p.Name] = q
 	}
@@ -80,18 +80,10 @@ func newComputation(spec Spec, snap Snapshot) *computation {
 	leaving := 0 // about as many actions come of it
 	for _, p := range c.pools {
 		leaving += p.count.Leaving
-		slices.SortFunc(p.idle, longerIdle)
+		slices.SortFunc(p.idle, colder)
 	}
 	c.plan.Actions = make([]Action, 0, leaving)
 	return c
-}
-
-// longerIdle puts the runner first that was created first.
-func longerIdle(a, b *Runner) int {
-	if age := a.CreatedAt.Compare(b.CreatedAt); age != 0 {
-		return age
-	}
-	return cmp.Compare(a.Name, b.Name)
 }
 
 // globalRoom is how many more runners all pools may start.
@@ -111,6 +103,7 @@ func (c *computation) grow(p *pool) {
 	p.all++
 	p.alive++
 	p.boot++
+	p.ramp.left--
 	p.count.Starting++
 	p.count.Total++
 	c.running++
@@ -138,13 +131,19 @@ func (c *computation) keepReady() {
 	}
 }
 
-// shrink takes surplus idle runners out of service, oldest first.
+// shrink takes surplus idle runners out of service, the coldest first, if they
+// have been surplus for long enough.
 func (c *computation) shrink() {
 	for i, p := range c.pools {
 		if _, unknown := c.snap.Unknown[p.Scope]; unknown {
 			continue
 		}
 		surplus := min(p.supply-c.assigned.count[i]-p.Idle, p.alive-p.Min)
+		p.count.Surplus = max(surplus, 0)
+		if !p.count.CoolingUntil.IsZero() {
+			continue
+		}
+		surplus = min(surplus, p.Recent.Surplus.Lasting(c.snap.Now, p.IdleTimeout))
 		for _, r := range p.idle {
 			idle := c.snap.Now.Sub(r.Since)
 			if surplus <= 0 {

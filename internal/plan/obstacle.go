@@ -21,6 +21,7 @@ const (
 	ObstacleHost     ObstacleKind = "host"     // the host is short of something
 	ObstacleMax      ObstacleKind = "max"      // it has all the runners that it may have
 	ObstacleSchedule ObstacleKind = "schedule" // likewise, by the window that holds
+	ObstacleRamp     ObstacleKind = "ramp"     // it has started as many lately as it may
 	ObstacleBudget   ObstacleKind = "budget"   // all pools together have what they may have
 	ObstacleProbe    ObstacleKind = "probe"    // one runner tries, after failures
 )
@@ -85,6 +86,9 @@ func (c *computation) obstacles(p *pool) []Obstacle {
 	}
 	if p.all >= p.Max {
 		list = append(list, c.atMax(p))
+	}
+	if p.ramp.left <= 0 {
+		list = append(list, p.atRamp())
 	}
 	if c.globalRoom() == 0 {
 		list = append(list, Obstacle{Kind: ObstacleBudget, Reason: "limits.runners of " + strconv.Itoa(c.spec.MaxRunners) + " is reached",

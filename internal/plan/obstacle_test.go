@@ -54,6 +54,10 @@ func TestObstacles(t *testing.T) {
 			want: []string{"max: pool linux is at its max of 2; over at 13:00 UTC, when the max of pool linux is 20 (1h0m0s)"}},
 		{name: "a window to come with no more", pool: linux(func(p *Pool) { p.Max, p.Windows = 2, NewWindows(oneWindow("day", now.Add(time.Hour), time.Hour, 2)) }), snap: Snapshot{Runners: busy},
 			want: []string{"max: pool linux is at its max of 2; over when one of the 2 runners of pool linux is free or gone"}},
+		{name: "the ramp", pool: linux(func(p *Pool) {
+			p.Pace, p.Recent.Starts = Pace{Starts: 1, Per: time.Minute}, []time.Time{ago(50 * time.Second)}
+		}),
+			want: []string{"ramp: pool linux starts at most 1 in 1m0s (ramp), and may start the next one at 12:00:10 UTC; over at 12:00:10 UTC, when pool linux may start the next one (10s)"}},
 		{name: "the limit over all pools", spec: Spec{MaxRunners: 2}, pool: linux(), snap: Snapshot{Runners: busy},
 			want: []string{"budget: limits.runners of 2 is reached; over when one of the 2 runners of all pools is gone"}},
 		{name: "several", spec: Spec{MaxRunners: 2}, pool: linux(func(p *Pool) { p.Max, p.Hold = 2, "no token" }), snap: Snapshot{StartHold: "no disk", Runners: busy},

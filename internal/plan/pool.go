@@ -11,9 +11,10 @@ type pool struct {
 	boot    int       // of these, the ones that are starting
 	ending  int       // runners that have ended, whose verdict is not in yet
 	supply  int       // of these, the ones that are or will be free
-	idle    []*Runner // the free ones, longest idle first
+	idle    []*Runner // the free ones, coldest first
 	standby int       // runners that are kept ahead, or being made; they occupy no place
 	ready   []*Runner // of these, the ones that can be started
+	ramp    ramp      // what its pace lets start
 	overdue bool      // a job that it is to serve has waited for nudgeAfter
 	hold    string
 }
@@ -60,7 +61,7 @@ func (p *pool) room() int {
 	if p.hold != "" {
 		return 0
 	}
-	n := max(p.Max-p.all, 0)
+	n := max(min(p.Max-p.all, p.ramp.left), 0)
 	if p.Probe {
 		n = min(n, max(1-p.boot-p.ending, 0))
 	}

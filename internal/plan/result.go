@@ -7,6 +7,9 @@ func (c *computation) result() Plan {
 	for i, p := range c.pools {
 		p.count.Waiting = c.assigned.count[i]
 		p.count.Hold = p.hold
+		if p.ramp.left <= 0 {
+			p.count.RampUntil = p.ramp.next
+		}
 		c.plan.Pools = append(c.plan.Pools, p.count)
 	}
 	c.plan.Decisions = c.jobs

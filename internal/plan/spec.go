@@ -40,6 +40,9 @@ type Pool struct {
 	IdleTimeout time.Duration
 	// Windows change the numbers above at times: see At.
 	Windows *Windows
+	// Pace is how quickly it grows and shrinks, Recent what it did lately.
+	Pace   Pace
+	Recent Recent
 	// BootTimeout is how long a runner may take from the start of its
 	// container until it is online.
 	BootTimeout time.Duration
@@ -93,6 +96,9 @@ type Runner struct {
 	// list of several pages can miss a job while others come and go, so one
 	// look at it is not enough to end a runner that had one.
 	JobSeen time.Time
+	// LastJobAt is when it was given a job, or had ended one, for the last time
+	// in its life; zero for never. Its caches are as warm as this is near.
+	LastJobAt time.Time
 	// Registered is true if its identity at the server is known.
 	Registered bool
 	// Prepared is true if it is on standby and can be started.
@@ -178,6 +184,12 @@ type PoolCount struct {
 	Min, IdleWant, Max int
 	IdleWhy            string // what IdleWant goes by if the pool chooses it by itself
 	Schedule           ScheduleState
+	// Surplus is how many runners neither a job nor min or idle asks for, and
+	// -1 if that is not known.
+	Surplus int
+	// RampUntil is when the pool may start the next runner by its pace, and
+	// CoolingUntil when it may give up the next surplus one; zero is now.
+	RampUntil, CoolingUntil time.Time
 }
 
 // Plan is what Compute returns.

@@ -70,6 +70,10 @@ type PoolStatus struct {
 	// since its runners fail; Failures counts them since the last that worked.
 	BreakerOpen bool `json:"breaker_open"`
 	Failures    int  `json:"failures"`
+	// RampUntil is when it may start the next runner by its ramp, CoolingUntil
+	// when it may give up the next surplus one by its cool_down; zero is now.
+	RampUntil    time.Time `json:"ramp_until,omitzero"`
+	CoolingUntil time.Time `json:"cooling_until,omitzero"`
 	// Nudges counts since the daemon's start how often a runner had to be
 	// woken for a job that waited beside it.
 	Nudges uint64 `json:"nudges"`
@@ -87,8 +91,10 @@ type RunnerStatus struct {
 	ServerID  int64     `json:"server_id,omitempty"`
 	Container string    `json:"container,omitempty"`
 	Ephemeral bool      `json:"ephemeral"`
-	Job       int64     `json:"job,omitempty"`
-	Reason    string    `json:"reason"` // why it was made
+	Job       int64     `json:"job,omitempty"`        // the last one
+	Jobs      int       `json:"jobs,omitempty"`       // how many it was seen with
+	LastJobAt time.Time `json:"last_job_at,omitzero"` // when the last one came or ended
+	Reason    string    `json:"reason"`               // why it was made
 	Note      string    `json:"note,omitempty"`
 	History   []Step    `json:"history,omitempty"`
 }
@@ -121,7 +127,7 @@ func NewStatus(spec Spec, p Plan) Status {
 		s.Pools = append(s.Pools, PoolStatus{
 			Name: c.Name, Scope: q.Scope.String(), Labels: q.Labels, Min: c.Min, IdleWant: c.IdleWant, IdleWhy: c.IdleWhy, Max: c.Max,
 			Waiting: c.Waiting, Standby: c.Standby, Starting: c.Starting, Idle: c.Idle, Busy: c.Busy, Leaving: c.Leaving, Hold: c.Hold,
-			Window: c.Schedule.Window, NextChange: c.Schedule.Next, NextWindow: c.Schedule.NextWindow,
+			RampUntil: c.RampUntil, CoolingUntil: c.CoolingUntil, Window: c.Schedule.Window, NextChange: c.Schedule.Next, NextWindow: c.Schedule.NextWindow,
 		})
 	}
 	for _, d := range p.Decisions {

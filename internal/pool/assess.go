@@ -77,7 +77,7 @@ func (m *Manager) look(r *runner, seen *observation) {
 	v := seen.scopes[r.rec.Scope]
 	if r.job != nil {
 		m.up(r)
-		r.rec.Job = r.job.ID
+		m.noteJob(r, seen.at)
 		r.rec.Used = r.rec.Used || r.rec.Ephemeral
 		if r.rec.Phase == plan.PhaseStarting || r.rec.Phase == plan.PhaseIdle || r.rec.Phase == plan.PhaseFinishing {
 			r.rec.Enter(plan.PhaseBusy, fmt.Sprintf("has job %d of %s", r.job.ID, r.job.Repo), seen.at)
@@ -94,6 +94,7 @@ func (m *Manager) look(r *runner, seen *observation) {
 		if b := m.breakers[r.rec.Pool]; b != nil && !b.token {
 			b.succeed()
 		}
+		r.rec.LastJobAt = seen.at
 		r.rec.Enter(plan.PhaseIdle, fmt.Sprintf("job %d is over", r.rec.Job), seen.at)
 	case r.rec.Phase == plan.PhaseStarting && r.rec.Identity != nil:
 		if s, listed := v.runners[r.rec.Identity.ID]; listed && s.Online && s.Name == r.rec.Name {

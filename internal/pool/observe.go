@@ -161,6 +161,7 @@ func (m *Manager) spec(seen *observation) plan.Spec {
 		m.setHold(p, seen.at)
 		p.Probe = m.breakers[p.Name].probing
 		p.NudgedAt = m.nudged[p.Name]
+		p.Recent = m.tempoOf(p.Name).recent(p.Pace, seen.at)
 		if m.draining {
 			p.Min, p.Idle, p.Max, p.Standby, p.IdleTimeout, p.Windows = 0, 0, 0, 0, 0, nil
 		}
@@ -239,7 +240,7 @@ func (m *Manager) sawFirst(job int64, now time.Time) time.Time {
 func (r *runner) forPlan(now time.Time) plan.Runner {
 	p := plan.Runner{
 		Name: r.rec.Name, Pool: r.rec.Pool, Scope: r.rec.Scope, Phase: r.rec.Phase, Ephemeral: r.rec.Ephemeral,
-		Used: r.rec.Used, HasJob: r.job != nil, JobSeen: r.jobSeen, CreatedAt: r.rec.CreatedAt, StartedAt: r.rec.StartedAt, Since: r.rec.Since, Note: r.rec.Note,
+		Used: r.rec.Used, HasJob: r.job != nil, JobSeen: r.jobSeen, LastJobAt: r.rec.LastJobAt, CreatedAt: r.rec.CreatedAt, StartedAt: r.rec.StartedAt, Since: r.rec.Since, Note: r.rec.Note,
 		Registered: r.rec.Identity != nil, Gone: r.gone, Told: r.rec.Signalled,
 		Prepared: r.op == "" && r.rec.Phase == plan.PhaseStandby && r.rec.Identity != nil && !time.Now().Before(r.retryAt),
 	}

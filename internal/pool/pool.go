@@ -85,6 +85,7 @@ type Manager struct {
 	retired    map[string]Options // of pools that are no longer configured
 	runners    map[string]*runner
 	breakers   map[string]*breaker
+	tempos     map[string]*tempo // by pool
 	conditions *conditions
 	canNudge   bool
 	draining   bool
@@ -159,7 +160,7 @@ func New(cfg Config, ports Ports, log *slog.Logger) *Manager {
 	stopping, cutStarts := context.WithCancel(context.Background())
 	m := &Manager{
 		version: cfg.Version, instance: cfg.Instance, cfg: cfg, ports: ports, log: log, retired: make(map[string]Options),
-		runners: make(map[string]*runner), breakers: make(map[string]*breaker),
+		runners: make(map[string]*runner), breakers: make(map[string]*breaker), tempos: make(map[string]*tempo),
 		conditions: newConditions(log), canNudge: true,
 		firstSeen: make(map[int64]time.Time), nudged: make(map[string]time.Time), corpses: make(map[corpse]time.Time),
 		leftovers: make(map[string]leftover), nudges: make(map[string]uint64),
@@ -255,6 +256,7 @@ func (m *Manager) runCycle(ctx context.Context) {
 	m.sweepDue(ctx)
 	spec, snap := m.spec(seen), m.snapshot(seen)
 	p := plan.Compute(spec, snap)
+	m.noteSurplus(p, seen.at)
 	m.apply(ctx, seen, p)
 	m.publish(spec, seen, p)
 }
@@ -271,6 +273,7 @@ func (m *Manager) load() error {
 		rec.Disabled = false
 		m.runners[rec.Name] = &runner{rec: rec}
 	}
+	m.recallTempos()
 	if len(all) > 0 {
 		m.log.Info("runners of an earlier run found in the state", "count", len(all))
 	}

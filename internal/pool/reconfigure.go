@@ -26,6 +26,7 @@ func (m *Manager) reconfigure(cfg Config) {
 		if _, stays := cfg.Pools[name]; !stays {
 			m.retired[name] = opts
 			delete(m.breakers, name)
+			delete(m.tempos, name)
 		}
 	}
 	for name := range cfg.Pools {

@@ -48,6 +48,10 @@ type Record struct {
 	Existed      bool
 	// Job is the last job that the runner was seen with, 0 before.
 	Job int64
+	// Jobs is how many jobs it was seen with, and LastJobAt when the last one
+	// came to it or ended.
+	Jobs      int
+	LastJobAt time.Time
 	// JobContainers names the containers that it was seen to have made for
 	// its jobs, so that what they leave is still known when they are gone.
 	JobContainers []string
@@ -62,7 +66,7 @@ type Record struct {
 func (r Record) Status() plan.RunnerStatus {
 	s := plan.RunnerStatus{
 		Name: r.Name, Pool: r.Pool, Scope: r.Scope.String(), Phase: r.Phase, Since: r.Since, CreatedAt: r.CreatedAt, StartedAt: r.StartedAt,
-		Container: r.ContainerID, Ephemeral: r.Ephemeral, Job: r.Job, Reason: r.Reason, Note: r.Note, History: r.History,
+		Container: r.ContainerID, Ephemeral: r.Ephemeral, Job: r.Job, Jobs: r.Jobs, LastJobAt: r.LastJobAt, Reason: r.Reason, Note: r.Note, History: r.History,
 	}
 	if r.Identity != nil {
 		s.ServerID = r.Identity.ID
@@ -105,6 +109,8 @@ type stored struct {
 	Deregistered bool            `json:"deregistered,omitempty"`
 	Existed      bool            `json:"existed,omitempty"`
 	Job          int64           `json:"job,omitempty"`
+	Jobs         int             `json:"jobs,omitempty"`
+	LastJobAt    time.Time       `json:"last_job_at,omitzero"`
 	JobNames     []string        `json:"job_containers,omitempty"`
 	Reason       string          `json:"reason,omitempty"`
 	Note         string          `json:"note,omitempty"`
@@ -125,6 +131,7 @@ func (r Record) encode() ([]byte, error) {
 	s := stored{
 		Name: r.Name, Pool: r.Pool, Token: r.Token, Scope: r.Scope.String(), Phase: r.Phase, Since: r.Since, CreatedAt: r.CreatedAt, StartedAt: r.StartedAt,
 		Ephemeral: r.Ephemeral, Used: r.Used, Online: r.Online, Disabled: r.Disabled, Nudging: r.Nudging, Signalled: r.Signalled, Concealed: r.Concealed, ContainerID: r.ContainerID, Unregistered: r.Unregistered, Deregistered: r.Deregistered, Existed: r.Existed, Job: r.Job, JobNames: r.JobContainers,
+		Jobs: r.Jobs, LastJobAt: r.LastJobAt,
 		Reason: r.Reason, Note: r.Note, History: r.History,
 	}
 	if id := r.Identity; id != nil {
@@ -149,6 +156,7 @@ func decode(data []byte) (Record, error) {
 	r := Record{
 		Name: s.Name, Pool: s.Pool, Token: s.Token, Scope: scope, Phase: s.Phase, Since: s.Since, CreatedAt: s.CreatedAt, StartedAt: s.StartedAt,
 		Ephemeral: s.Ephemeral, Used: s.Used, Online: s.Online, Disabled: s.Disabled, Nudging: s.Nudging, Signalled: s.Signalled, Concealed: s.Concealed, ContainerID: s.ContainerID, Unregistered: s.Unregistered, Deregistered: s.Deregistered, Existed: s.Existed, Job: s.Job, JobContainers: s.JobNames,
+		Jobs: s.Jobs, LastJobAt: s.LastJobAt,
 		Reason: s.Reason, Note: s.Note, History: s.History,
 	}
 	if id := s.Identity; id != nil {

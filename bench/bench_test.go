@@ -114,7 +114,7 @@ func TestEngineParts(t *testing.T) {
 	var out strings.Builder
 	b.report.print(&out)
 	t.Log("\n" + out.String())
-	positive(t, figures(t, b), "cold_start.ratio_p50", "cold_start.ratio_p50_poll", "cold_start.ours_ms", "cold_start.ours_poll_ms", "cold_start.floor_ms",
+	positive(t, figures(t, b), "cold_start.ratio_p50", "cold_start.ratio_p50_poll", "cold_start.ratio_p50_standby", "cold_start.ours_ms", "cold_start.ours_poll_ms", "cold_start.floor_ms",
 		"cold_start.polling_ms", "burst.ratio", "burst.ours_per_s", "burst.floor_per_s", "teardown.ratio", "teardown.ours_per_s", "teardown.floor_per_s", "machine.cores")
 	nothingLeft(t, b)
 }

@@ -23,8 +23,10 @@ const pollInterval = time.Second
 type coldFigures struct {
 	RatioP50     float64 `json:"ratio_p50"`
 	RatioP50Poll float64 `json:"ratio_p50_poll"`
+	RatioStandby float64 `json:"ratio_p50_standby"`
 	OursMS       float64 `json:"ours_ms"`
 	OursPollMS   float64 `json:"ours_poll_ms"`
+	StandbyMS    float64 `json:"ours_standby_ms"`
 	FloorMS      float64 `json:"floor_ms"`
 	PollingMS    float64 `json:"polling_ms"`
 	Jobs         int     `json:"jobs"`
@@ -32,20 +34,20 @@ type coldFigures struct {
 
 // cold is the stage of each kind.
 type cold struct {
-	hook, poll, hand, idle *stage
-	pollRested             time.Time // when the polling daemon was last done
+	hook, ahead, poll, hand, idle *stage
+	pollRested                    time.Time // when the polling daemon was last done
 }
 
 // coldStart measures how long one job waits when there is no runner: with the
-// daemon told by a webhook, with the daemon polling, and with everything done
-// by hand the moment the job is queued. Beside these, how long it waits for an
+// daemon told by a webhook, also with a runner on standby, with the daemon
+// polling, and with everything done by hand the moment the job is queued. Beside these, how long it waits for an
 // idle runner that polls.
 func coldStart(ctx context.Context, b *bench) error {
 	c := &cold{}
 	for _, s := range []struct {
 		stage **stage
 		name  string
-	}{{&c.hook, "cold-hook"}, {&c.poll, "cold-poll"}, {&c.hand, "cold-hand"}, {&c.idle, "cold-idle"}} {
+	}{{&c.hook, "cold-hook"}, {&c.ahead, "cold-standby"}, {&c.poll, "cold-poll"}, {&c.hand, "cold-hand"}, {&c.idle, "cold-idle"}} {
 		made, err := b.newStage(s.name, b.host.ip)
 		if err != nil {
 			return err
@@ -61,17 +63,24 @@ func coldStart(ctx context.Context, b *bench) error {
 	if err := c.hook.run(ctx, set); err != nil {
 		return err
 	}
+	set.pool += ", standby: 1"
+	if err := c.ahead.run(ctx, set); err != nil {
+		return err
+	}
+	if err := c.ahead.rest(ctx, 1); err != nil {
+		return err
+	}
 	stopIdle, err := c.idle.keepPolling(ctx)
 	if err != nil {
 		return err
 	}
 	defer stopIdle()
-	var hook, poll, hand, idle []time.Duration
+	var hook, ahead, poll, hand, idle []time.Duration
 	for range b.coldJobs {
 		for _, kind := range []struct {
 			times *[]time.Duration
 			one   func(context.Context) (time.Duration, error)
-		}{{&hook, c.byHook}, {&hand, c.byHand}, {&poll, c.byPoll}, {&idle, c.byIdle}} {
+		}{{&hook, c.byHook}, {&ahead, c.byStandby}, {&hand, c.byHand}, {&poll, c.byPoll}, {&idle, c.byIdle}} {
 			if err := pause(ctx, rand.N(b.coldPause)); err != nil {
 				return err
 			}
@@ -83,8 +92,8 @@ func coldStart(ctx context.Context, b *bench) error {
 		}
 	}
 	b.report.cold(coldFigures{
-		OursMS: ms(median(hook)), OursPollMS: ms(median(poll)), FloorMS: ms(median(hand)), PollingMS: ms(median(idle)), Jobs: b.coldJobs,
-		RatioP50: ratio(median(hook), median(hand)), RatioP50Poll: ratio(median(poll), median(hand)),
+		OursMS: ms(median(hook)), OursPollMS: ms(median(poll)), FloorMS: ms(median(hand)), PollingMS: ms(median(idle)), StandbyMS: ms(median(ahead)), Jobs: b.coldJobs,
+		RatioP50: ratio(median(hook), median(hand)), RatioP50Poll: ratio(median(poll), median(hand)), RatioStandby: ratio(median(ahead), median(hand)),
 	})
 	return nil
 }
@@ -96,6 +105,16 @@ func (c *cold) byHook(ctx context.Context) (time.Duration, error) {
 		return 0, err
 	}
 	return took, c.hook.empty(ctx)
+}
+
+// byStandby times one job with the daemon that gets webhooks and has a runner
+// on standby, and waits for the next one.
+func (c *cold) byStandby(ctx context.Context) (time.Duration, error) {
+	took, err := c.ahead.started(ctx, c.ahead.queue(1, 0))
+	if err != nil {
+		return 0, err
+	}
+	return took, c.ahead.rest(ctx, 1)
 }
 
 // byPoll times one job with the daemon that polls, once that polls at its usual

@@ -61,6 +61,7 @@ func (r *report) cold(f coldFigures) {
 	r.ColdStart = &f
 	half := ms(pollInterval / 2)
 	r.add(row{"cold_start, webhook", millis(f.OursMS), millis(f.FloorMS), times(f.RatioP50), "<= 1.2", ""}, f.RatioP50 <= wantCold)
+	r.note("cold_start, webhook, standby: 1", millis(f.StandbyMS), millis(f.FloorMS), times(f.RatioStandby))
 	r.add(row{"cold_start, 1 s poll", millis(f.OursPollMS), millis(f.FloorMS), times(f.RatioP50Poll), "<= 1.2 x floor + 500 ms", ""},
 		f.OursPollMS <= wantCold*f.FloorMS+half)
 	r.add(row{"cold_start, idle runner polls", millis(f.OursMS), millis(f.PollingMS), times(f.OursMS / f.PollingMS), "< 1", ""},

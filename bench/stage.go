@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -194,17 +195,23 @@ func (s *stage) end(jobs []int64) error {
 }
 
 // empty waits until neither side has anything of the daemon's.
-func (s *stage) empty(ctx context.Context) error {
+func (s *stage) empty(ctx context.Context) error { return s.rest(ctx, 0) }
+
+// rest waits until both sides have just so many of the daemon's, and none of them
+// has been started.
+func (s *stage) rest(ctx context.Context, runners int) error {
 	for {
 		ids, err := s.b.engine.list(ctx, docker.LabelInstance+"="+s.id, false)
 		if err != nil {
 			return err
 		}
-		if len(ids) == 0 && len(s.gitea.State().Runners) == 0 {
+		registered := s.gitea.State().Runners
+		online := slices.ContainsFunc(registered, func(r giteatest.RunnerState) bool { return r.Online })
+		if len(ids) == runners && len(registered) == runners && !online {
 			return nil
 		}
 		if err := pause(ctx, lookEvery); err != nil {
-			return fmt.Errorf("wait for %d containers to be removed: %w", len(ids), err)
+			return fmt.Errorf("wait for %d containers to become %d: %w", len(ids), runners, err)
 		}
 	}
 }

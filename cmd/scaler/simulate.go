@@ -1,10 +1,13 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -17,6 +20,8 @@ import (
 type simulateFlags struct {
 	config string
 	trace  string
+	made   string // size of a load that is made up
+	save   string
 	start  string
 	cold   []time.Duration
 	warmUp time.Duration
@@ -36,12 +41,20 @@ daemon. Nothing is started, and no daemon is asked.
 
 A trace is CSV with the columns arrival_s,duration_s,labels,repo, or a JSON
 object with these names on each line. arrival_s is in seconds from --start, or
-in Unix time; labels are separated by a blank or a semicolon.`,
+in Unix time; labels are separated by a blank or a semicolon.
+
+Without a trace, --synthetic makes one up: 20,000 jobs in a week or 100,000 in
+a month, by the rhythm of people at work, which the first pools get more of.`,
+		Example: `  scaler simulate --config scaler.yaml --trace jobs.csv
+  scaler simulate --config scaler.yaml --synthetic week --cold-start 5s
+  scaler simulate --config scaler.yaml --synthetic month --save-trace jobs.csv`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return flags.run(cmd) },
 	}
 	addConfigFlag(cmd, &flags.config)
 	f := cmd.Flags()
 	f.StringVar(&flags.trace, "trace", "", "file with the jobs; - is standard input")
+	f.StringVar(&flags.made, "synthetic", "", "make up the jobs of a week or a month")
+	f.StringVar(&flags.save, "save-trace", "", "write the jobs to a file, as JSON if its name ends in .jsonl, else as CSV")
 	f.StringVar(&flags.start, "start", traceStart, "when second 0 of the trace is, for schedules")
 	f.DurationSliceVar(&flags.cold, "cold-start", []time.Duration{20 * time.Second}, "how long a start takes until the runner is online; of several each start takes one by chance")
 	f.DurationVar(&flags.warmUp, "warm-up", 0, "how long at the beginning nothing is counted")
@@ -59,11 +72,15 @@ func (s *simulateFlags) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	trace, err := s.read(cmd.InOrStdin(), start)
+	fleet := simulatedFleet(cfg)
+	trace, err := s.load(cmd, fleet, start)
 	if err != nil {
 		return err
 	}
-	report, err := simulate.Compare(trace, simulatedFleet(cfg), simulate.Options{ColdStarts: s.cold, WarmUp: s.warmUp, Seed: s.seed})
+	if err := s.saveTrace(trace); err != nil {
+		return err
+	}
+	report, err := simulate.Compare(trace, fleet, simulate.Options{ColdStarts: s.cold, WarmUp: s.warmUp, Seed: s.seed})
 	if err != nil {
 		return err
 	}
@@ -77,8 +94,8 @@ func (s *simulateFlags) run(cmd *cobra.Command) error {
 
 // check looks at the flags together.
 func (s *simulateFlags) check() (start time.Time, err error) {
-	if s.trace == "" {
-		return start, &usageError{"say what to replay: --trace FILE"}
+	if (s.trace == "") == (s.made == "") {
+		return start, &usageError{"say what to replay: --trace FILE or --synthetic week"}
 	}
 	for _, d := range s.cold {
 		if d < 0 {
@@ -94,9 +111,13 @@ func (s *simulateFlags) check() (start time.Time, err error) {
 	return start, nil
 }
 
-func (s *simulateFlags) read(stdin io.Reader, start time.Time) (simulate.Trace, error) {
-	if s.trace == "-" {
-		return simulate.Read("standard input", stdin, start)
+// load gets the jobs.
+func (s *simulateFlags) load(cmd *cobra.Command, fleet simulate.Fleet, start time.Time) (simulate.Trace, error) {
+	switch s.trace {
+	case "":
+		return simulate.Synthetic(s.made, fleet.Spec.Pools, start, s.seed)
+	case "-":
+		return simulate.Read("standard input", cmd.InOrStdin(), start)
 	}
 	f, err := os.Open(s.trace)
 	if err != nil {
@@ -104,6 +125,31 @@ func (s *simulateFlags) read(stdin io.Reader, start time.Time) (simulate.Trace, 
 	}
 	defer f.Close()
 	return simulate.Read(s.trace, f, start)
+}
+
+// saveTrace writes the jobs to a file if that is wanted.
+func (s *simulateFlags) saveTrace(t simulate.Trace) error {
+	if s.save == "" {
+		return nil
+	}
+	write := simulate.WriteCSV
+	if strings.HasSuffix(s.save, ".jsonl") {
+		write = simulate.WriteJSON
+	}
+	return writeFile(s.save, func(w io.Writer) error { return write(w, t) })
+}
+
+// writeFile makes a file of what is written.
+func writeFile(path string, write func(io.Writer) error) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	out := bufio.NewWriter(f)
+	if err := errors.Join(write(out), out.Flush(), f.Close()); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return nil
 }
 
 // simulatedFleet is what the daemon would make of the configuration.

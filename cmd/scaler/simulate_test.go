@@ -56,7 +56,7 @@ func TestSimulateRefuses(t *testing.T) {
 		code int
 		want string
 	}{
-		{"nothing to replay", "", exitUsage, "scaler: say what to replay: --trace FILE\nSee scaler simulate --help.\n"},
+		{"nothing to replay", "", exitUsage, "scaler: say what to replay: --trace FILE or --synthetic week\nSee scaler simulate --help.\n"},
 		{"no such file", "--trace " + dir + "/none.csv", exitFailure, "scaler: read trace: open " + dir + "/none.csv: no such file or directory\n"},
 		{"a fault in the trace", "--trace " + trace, exitFailure, "scaler: " + trace + `:6:3: duration_s: "soon" is not a number of seconds` + "\n"},
 		{"a negative start", "--trace x --cold-start=-1s", exitUsage, "scaler: --cold-start -1s is less than nothing\nSee scaler simulate --help.\n"},
@@ -70,5 +70,20 @@ func TestSimulateRefuses(t *testing.T) {
 				t.Errorf("exit code %d, %q, %q; want %d, %q", code, out, errs, tt.code, tt.want)
 			}
 		})
+	}
+}
+
+// What is made up and saved is the same as what is read from there.
+func TestSimulateSavesTheTrace(t *testing.T) {
+	path, dir := writeConfig(t)
+	for _, name := range []string{"week.csv", "week.jsonl"} {
+		trace := filepath.Join(dir, name)
+		made := mustRun(t, "simulate", "--config", path, "--synthetic", "week", "--save-trace", trace, "--json")
+		if read := mustRun(t, "simulate", "--config", path, "--trace", trace, "--json"); read != made || !strings.Contains(made, `"jobs": 20000,`) {
+			t.Errorf("%s: made up:\n%s\nread:\n%s", name, made, read)
+		}
+	}
+	if _, errs, code := runCommand(t, "simulate", "--config", path, "--synthetic", "week", "--save-trace", dir); code != exitFailure || errs != "scaler: write "+dir+": open "+dir+": is a directory\n" {
+		t.Errorf("exit code %d, %q", code, errs)
 	}
 }

@@ -11,17 +11,32 @@ import (
 
 // simulation is a report for programs.
 type simulation struct {
-	Wait              simulatedWait    `json:"wait_s"`
-	RunnerHours       float64          `json:"runner_hours"`
-	ClairvoyantHours  float64          `json:"clairvoyant_runner_hours"`
-	BusyHours         float64          `json:"busy_hours"`
-	Starts            int              `json:"starts"`
-	Peak              int              `json:"peak"`
-	Jobs              int              `json:"jobs"`
-	Unserved          int              `json:"unserved"`
-	ClairvoyantStarts int              `json:"clairvoyant_starts"`
-	ClairvoyantPeak   int              `json:"clairvoyant_peak"`
-	Pools             []simulationPool `json:"pools"`
+	simulatedCost
+	ClairvoyantHours float64             `json:"clairvoyant_runner_hours"`
+	Jobs             int                 `json:"jobs"`
+	Unserved         int                 `json:"unserved"`
+	Pools            []simulatedPool     `json:"pools"`
+	Alternatives     []simulatedScenario `json:"alternatives"`
+}
+
+// simulatedCost is what some jobs have waited, and what that took.
+type simulatedCost struct {
+	Wait        simulatedWait `json:"wait_s"`
+	RunnerHours float64       `json:"runner_hours"`
+	BusyHours   float64       `json:"busy_hours"`
+	Starts      int           `json:"starts"`
+	Peak        int           `json:"peak"`
+}
+
+type simulatedPool struct {
+	Name string `json:"name"`
+	Jobs int    `json:"jobs"`
+	simulatedCost
+}
+
+type simulatedScenario struct {
+	Name string `json:"name"`
+	simulatedCost
 }
 
 type simulatedWait struct {
@@ -31,29 +46,38 @@ type simulatedWait struct {
 	Max float64 `json:"max"`
 }
 
-type simulationPool struct {
-	Name        string        `json:"name"`
-	Jobs        int           `json:"jobs"`
-	Wait        simulatedWait `json:"wait_s"`
-	RunnerHours float64       `json:"runner_hours"`
-	BusyHours   float64       `json:"busy_hours"`
-	Starts      int           `json:"starts"`
-	Peak        int           `json:"peak"`
-}
-
 func newSimulation(r *simulate.Report) simulation {
-	p, c := r.Policy, r.Clairvoyant
 	s := simulation{
-		Wait: newSimulatedWait(p.Wait), RunnerHours: hours(p.Runners), BusyHours: hours(p.Busy), Starts: p.Starts, Peak: p.Peak,
-		Jobs: p.Jobs, Unserved: p.Unserved,
-		ClairvoyantHours: hours(c.Runners), ClairvoyantStarts: c.Starts, ClairvoyantPeak: c.Peak,
+		simulatedCost: costOf(r.Policy), ClairvoyantHours: hours(r.Clairvoyant.Runners),
+		Jobs: r.Policy.Jobs, Unserved: r.Policy.Unserved, Pools: []simulatedPool{}, Alternatives: []simulatedScenario{},
 	}
-	for _, q := range p.Pools {
-		s.Pools = append(s.Pools, simulationPool{
-			Name: q.Name, Jobs: q.Jobs, Wait: newSimulatedWait(q.Wait), RunnerHours: hours(q.Runners), BusyHours: hours(q.Busy), Starts: q.Starts, Peak: q.Peak,
-		})
+	for _, q := range r.Policy.Pools {
+		s.Pools = append(s.Pools, simulatedPool{q.Name, q.Jobs, simulatedCost{newSimulatedWait(q.Wait), hours(q.Runners), hours(q.Busy), q.Starts, q.Peak}})
+	}
+	for _, a := range alternatives(r) {
+		s.Alternatives = append(s.Alternatives, simulatedScenario{a.key, costOf(a.result)})
 	}
 	return s
+}
+
+// alternative is another way to serve the same jobs.
+type alternative struct {
+	key, name string
+	result    *simulate.Result
+}
+
+func alternatives(r *simulate.Report) []alternative {
+	c := r.Clairvoyant
+	return []alternative{
+		{"from_zero", "from zero", r.FromZero},
+		{"fixed_peak", "fixed, peak size", r.FixedPeak},
+		{"fixed_same_p95", "fixed, same p95", r.FixedSame},
+		{"clairvoyant", "clairvoyant", &simulate.Result{Runners: c.Runners, Busy: c.Busy, Starts: c.Starts, Peak: c.Peak}},
+	}
+}
+
+func costOf(r *simulate.Result) simulatedCost {
+	return simulatedCost{newSimulatedWait(r.Wait), hours(r.Runners), hours(r.Busy), r.Starts, r.Peak}
 }
 
 func newSimulatedWait(w simulate.Waits) simulatedWait {
@@ -76,19 +100,28 @@ func writeSimulation(b *bytes.Buffer, r *simulate.Report) {
 	section(b, "POOLS (%d)", len(p.Pools))
 	rows := [][]string{{"POOL", "JOBS", "WAIT P50", "P95", "P99", "MAX", "RUNNER HOURS", "BUSY", "STARTS", "PEAK"}}
 	for _, q := range p.Pools {
-		rows = append(rows, simulationRow(q.Name, q.Jobs, q.Wait, q.Runners, q.Busy, q.Starts, q.Peak))
+		rows = append(rows, append([]string{q.Name, fmt.Sprint(q.Jobs)}, costCells(&simulate.Result{
+			Wait: q.Wait, Runners: q.Runners, Busy: q.Busy, Starts: q.Starts, Peak: q.Peak,
+		})...))
 	}
-	rows = append(rows, simulationRow("all", p.Jobs, p.Wait, p.Runners, p.Busy, p.Starts, p.Peak),
-		simulationRow("clairvoyant", p.Jobs, simulate.Waits{}, r.Clairvoyant.Runners, 0, r.Clairvoyant.Starts, r.Clairvoyant.Peak))
+	table(b, rows)
+	section(b, "ALL POOLS, AND OTHER WAYS TO SERVE THE SAME JOBS")
+	rows = [][]string{{"WAY", "WAIT P50", "P95", "P99", "MAX", "RUNNER HOURS", "BUSY", "STARTS", "PEAK"}, append([]string{"this configuration"}, costCells(p)...)}
+	for _, a := range alternatives(r) {
+		rows = append(rows, append([]string{a.name}, costCells(a.result)...))
+	}
 	table(b, rows)
 }
 
-func simulationRow(name string, jobs int, w simulate.Waits, runners, busy time.Duration, starts, peak int) []string {
+func costCells(r *simulate.Result) []string {
 	share := "-"
-	if runners > 0 && busy > 0 {
-		share = fmt.Sprintf("%.0f%%", 100*float64(busy)/float64(runners))
+	if r.Runners > 0 {
+		share = fmt.Sprintf("%.0f%%", 100*float64(r.Busy)/float64(r.Runners))
 	}
-	return []string{name, fmt.Sprint(jobs), wait(w.P50), wait(w.P95), wait(w.P99), wait(w.Max), fmt.Sprintf("%.1f", runners.Hours()), share, fmt.Sprint(starts), fmt.Sprint(peak)}
+	return []string{
+		wait(r.Wait.P50), wait(r.Wait.P95), wait(r.Wait.P99), wait(r.Wait.Max),
+		fmt.Sprintf("%.1f", r.Runners.Hours()), share, fmt.Sprint(r.Starts), fmt.Sprint(r.Peak),
+	}
 }
 
 // wait prints how long a job has waited.

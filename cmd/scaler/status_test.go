@@ -92,6 +92,10 @@ func TestWriteStatus(t *testing.T) {
 			{Kind: plan.HostFreeDisk, Path: "/srv\x1b", Holds: true}}}},
 			want: []string{"\nHOST\n  WHAT             VALUE    LIMIT   NEW RUNNERS\n  memory           35.25 %  20 %    wait\n" +
 				"  free_memory      3GiB     512MiB  start\n  free_disk /srv?  -        -       wait\n"}},
+		{name: "limits", status: plan.Status{Budgets: []plan.Budget{{Resource: "runners", Taken: 3, Limit: 20}, {Resource: "cpus", Taken: 4.5, Limit: 7, Host: 8, Reserve: 1},
+			{Resource: "memory", Taken: 3 << 30, Limit: 8 << 30}}},
+			want: []string{"\nLIMITS\n  WHAT     TAKEN  LIMIT  FROM\n  runners  3      20     limits.runners\n" +
+				"  cpus     4.5    7      8 of the Docker host, less a reserve of 1\n  memory   3GiB   8GiB   limits.memory\n"}},
 		{name: "a queue that was not read", status: plan.Status{QueueSize: 5}, want: []string{"QUEUE (5)\n  … and 5 more\n"}},
 	}
 	for _, tt := range tests {

@@ -49,6 +49,7 @@ func writeStatus(b *bytes.Buffer, s plan.Status, now time.Time, width int) {
 	}
 	writeProblems(b, s, now, width)
 	writeHost(b, s.Host)
+	writeBudgets(b, s.Budgets)
 	writePools(b, s.Pools)
 	writeSchedules(b, s.Pools, now)
 	section(b, "RUNNERS (%d)", len(s.Runners))

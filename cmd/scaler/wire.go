@@ -55,7 +55,7 @@ func wire(cfg *config.Config, store *state.Store, log *slog.Logger, change ...fu
 	for _, c := range change {
 		c(&fleetCfg)
 	}
-	ports := pool.Ports{Engine: engine, Inspector: engine, Sweeper: engine, Forge: client, Registrar: p.registrar, Voice: client, Store: store}
+	ports := pool.Ports{Engine: engine, Inspector: engine, Sweeper: engine, Sizer: engine, Forge: client, Registrar: p.registrar, Voice: client, Store: store}
 	own := &ownRunners{engine: engine}
 	if cfg.Gateway != nil {
 		if p.gateway, err = newGateway(cfg, p, store, own, log); err != nil {
@@ -88,7 +88,7 @@ func fleetConfig(cfg *config.Config, instance string) pool.Config {
 	}
 	out := pool.Config{
 		Version: readBuildInfo().Version, Instance: instance, Pools: make(map[string]pool.Options, len(cfg.Pools)),
-		Spec: plan.Spec{MaxRunners: cfg.Limits.Runners, DrainSettle: cfg.Drain.Settle},
+		Spec: plan.Spec{MaxRunners: cfg.Limits.Runners, Most: cfg.Limits.Most(), Reserve: cfg.Limits.Reserve.Amount(), DrainSettle: cfg.Drain.Settle},
 		Pace: pool.Pace{Active: cfg.PollActive, Usual: cfg.PollInterval, Quiet: cfg.PollQuiet}, ParallelStarts: cfg.Limits.ParallelStarts,
 		DrainOnShutdown: cfg.OnShutdown == config.ShutdownDrain, ShutdownTimeout: cfg.ShutdownTimeout,
 	}
@@ -100,6 +100,7 @@ func fleetConfig(cfg *config.Config, instance string) pool.Config {
 		out.Spec.Pools = append(out.Spec.Pools, plan.Pool{
 			Name: p.Name, Scope: scopes[p.RegistrationToken], Labels: names, Min: p.Min, Idle: p.Idle.Count, Auto: poolAuto(p), Max: p.Max, Standby: p.Standby,
 			IdleTimeout: p.IdleTimeout, Windows: p.Windows(), Pace: p.Pace(), BootTimeout: p.BootTimeout, ShutdownTimeout: p.ShutdownTimeout,
+			Cost: p.Cost(), Priority: p.Priority, Weight: p.Weight,
 		})
 		out.Pools[p.Name] = pool.Options{
 			Token: p.RegistrationToken, Labels: p.Labels, Ephemeral: p.Ephemeral, DataDir: p.Container.DataDir,

@@ -33,7 +33,7 @@ import (
 type Config struct {
 	Gitea              Gitea               `yaml:"gitea" restart:"true" required:"true" doc:"The Gitea server."`
 	RegistrationTokens []RegistrationToken `yaml:"registration_tokens" required:"true" doc:"The tokens that runners are registered with, each for one scope."`
-	Pools              []Pool              `yaml:"pools" default:"[]" doc:"The pools of runners. A job that several pools could take goes to the first of them that has room. A daemon with a gateway needs none."`
+	Pools              []Pool              `yaml:"pools" default:"[]" doc:"The pools of runners. Which of them a job goes to that several could take: see docs/policy.md. A daemon with a gateway needs none."`
 	Gateway            *Gateway            `yaml:"gateway" restart:"true" doc:"Where runners, also those of others, register with the daemon's own registration tokens: see scaler token. Without it there is none."`
 	HTTP               *HTTP               `yaml:"http" restart:"true" doc:"Listener for people and Prometheus: /tokens and /metrics. Without it there is none."`
 	Webhook            *Webhook            `yaml:"webhook" restart:"true" doc:"Where Gitea sends its workflow_job events, which make scaler look at once. Without it the polls do."`
@@ -105,6 +105,8 @@ type Pool struct {
 	Ephemeral         bool             `yaml:"ephemeral" default:"true" doc:"Each runner takes one job and goes. Needs Gitea 1.24 or newer."`
 	ShutdownTimeout   time.Duration    `yaml:"shutdown_timeout" default:"3h" min:"0s" doc:"How long a runner that was told to stop may go on with its job. It is given to the runner as runner.shutdown_timeout."`
 	RunnerConfig      RunnerConfig     `yaml:"runner_config" default:"{}" example:"{runner: {envs: {TZ: Europe/Berlin}}}" doc:"Settings for the runner's own configuration file, into which they are merged. Not checked, except that runner.file, runner.capacity, runner.labels and runner.shutdown_timeout belong to the daemon."`
+	Priority          int              `yaml:"priority" default:"0" min:"-1000" max:"1000" doc:"Pools of a higher priority are served first: where the limits do not suffice for all, and with a job that several pools could take."`
+	Weight            int              `yaml:"weight" default:"1" min:"1" max:"1000" doc:"The pool's share of the runners where the limits do not suffice for all pools of its priority: with 3 it gets three for each of a pool with 1."`
 	Schedule          []Window         `yaml:"schedule" default:"[]" doc:"Windows of time with other numbers. Of several that hold at once the last one counts, alone: see docs/policy.md."`
 	Container         Container        `yaml:"container" doc:"How the runner's container is made."`
 }
@@ -115,11 +117,20 @@ type RunnerConfig []byte
 
 // Limits bounds all pools together.
 type Limits struct {
-	Runners        int `yaml:"runners" default:"0" min:"0" doc:"Runners of all pools together at most; 0 is no limit."`
-	Registrations  int `yaml:"registrations" default:"600" min:"1" doc:"Runners registered per minute at most, a sixth of them at once. It bounds what an unforeseen fault can do to the server."`
-	ParallelStarts int `yaml:"parallel_starts" default:"8" min:"1" max:"64" doc:"How many runners are started at the same time at most. Where the engine takes more than five seconds for a start it becomes fewer by itself, for as long as it cannot keep up."`
+	Runners        int     `yaml:"runners" default:"0" min:"0" doc:"Runners of all pools together at most; 0 is no limit."`
+	CPUs           float64 `yaml:"cpus" default:"0" min:"0" max:"1000000" example:"16" doc:"CPUs of all runners together at most, as their pools' container.cpus say; 0 is no limit."`
+	Memory         int64   `yaml:"memory" default:"0" format:"size" min:"0" example:"32g" doc:"Memory of all runners together at most, as their pools' container.memory say; 0 is no limit."`
+	Reserve        Reserve `yaml:"reserve" doc:"What the runners leave of the machine that Docker runs on; cpus and memory are no more than the rest of it."`
+	Registrations  int     `yaml:"registrations" default:"600" min:"1" doc:"Runners registered per minute at most, a sixth of them at once. It bounds what an unforeseen fault can do to the server."`
+	ParallelStarts int     `yaml:"parallel_starts" default:"8" min:"1" max:"64" doc:"How many runners are started at the same time at most. Where the engine takes more than five seconds for a start it becomes fewer by itself, for as long as it cannot keep up."`
 
 	Pressure Pressure `yaml:"pressure" restart:"true" doc:"Limits on the load of the machine that the daemon runs on, beyond which nothing new starts; what runs goes on."`
+}
+
+// Reserve is what is left to others of the machine that Docker runs on.
+type Reserve struct {
+	CPUs   float64 `yaml:"cpus" default:"0" min:"0" max:"1000000" example:"1" doc:"CPUs that are not given to runners."`
+	Memory int64   `yaml:"memory" default:"0" format:"size" min:"0" example:"2g" doc:"Memory that is not given to runners."`
 }
 
 // Log says what is logged and how.

@@ -28,7 +28,7 @@ func defaults() *Config {
 			Name: "linux", RegistrationToken: "instance", Registration: RegisterByDaemon,
 			Labels: []plan.Label{{Name: "linux", Schema: "host"}}, Image: "gitea/runner:latest",
 			Max: 10, IdleTimeout: 5 * time.Minute, BootTimeout: 2 * time.Minute,
-			Ephemeral: true, ShutdownTimeout: 3 * time.Hour, Schedule: []Window{},
+			Ephemeral: true, Weight: 1, ShutdownTimeout: 3 * time.Hour, Schedule: []Window{},
 			RunnerConfig: RunnerConfig("log:\n    level: info\nrunner:\n    capacity: 1\n    file: .runner\n    shutdown_timeout: 3h0m0s\n"),
 			Container: Container{
 				Pull: PullMissing, PullTimeout: 10 * time.Minute, DataDir: "/data",
@@ -80,7 +80,7 @@ func TestEveryKey(t *testing.T) {
 			Name: "gpu-1", RegistrationToken: "minted", Registration: RegisterByContainer,
 			Labels: []plan.Label{{Name: "gpu"}, {Name: "ubuntu", Schema: "docker", Args: "//ubuntu:24.04"}, {Name: "linux", Schema: "host"}},
 			Image:  "registry.example.com/runner:latest",
-			Min:    1, Idle: Idle{Count: 2}, TargetWait: &TargetWait{P99: ptr(time.Second)}, IdleMax: ptr(2), Max: 3, BootTimeout: 90 * time.Second, ShutdownTimeout: time.Hour,
+			Min:    1, Idle: Idle{Count: 2}, TargetWait: &TargetWait{P99: ptr(time.Second)}, IdleMax: ptr(2), Max: 3, BootTimeout: 90 * time.Second, ShutdownTimeout: time.Hour, Priority: -5, Weight: 3,
 			Ramp: &Ramp{Starts: 4, Per: 90 * time.Second}, CoolDown: 10 * time.Minute,
 			RunnerConfig: RunnerConfig("container:\n    options: null\nlog:\n    level: debug\nrunner:\n    capacity: 1\n" +
 				"    envs:\n        TZ: Europe/Berlin\n    fetch_interval: 1s\n    file: .runner\n    shutdown_timeout: 1h0m0s\n"),
@@ -112,7 +112,7 @@ func TestEveryKey(t *testing.T) {
 			Listen: "[::1]:9180", TLS: pair, PasswordFile: filepath.Join(here, "passwords"), UserHeader: "X-Remote-User",
 			TrustedProxies: []string{"127.0.0.1"}, RunnerImage: "registry.example.com/runner:latest",
 		},
-		Limits: Limits{Runners: 5, Registrations: 120, ParallelStarts: 2, Pressure: Pressure{
+		Limits: Limits{Runners: 5, CPUs: 6.5, Memory: 24 << 30, Reserve: Reserve{CPUs: 0.5, Memory: 1 << 30}, Registrations: 120, ParallelStarts: 2, Pressure: Pressure{
 			CPU: 80, Memory: 20.5, IO: 60, FreeMemory: 512 << 20, FreeDisk: Space{Percent: 12.5}, DiskPaths: []string{"/srv/docker", "/srv/cache"},
 		}},
 		Webhook:      &Webhook{Listen: "127.0.0.1:8089", Path: "/hooks/gitea", PublicURL: "http://build-1:8089", Secret: SecretRef{secretEnv, "SCALER_TEST_SECRET"}, Create: true},
@@ -236,6 +236,10 @@ func TestWarnings(t *testing.T) {
 		{"docker label with an engine elsewhere", docker + "    container: {env: {DOCKER_HOST: tcp://docker}}\n", ""},
 		{"docker label with the runner's own setting", docker + "    runner_config: {container: {docker_host: tcp://docker}}\n", ""},
 		{"socket", minimal + "    container: {docker_access: socket}\n", "master of this host"},
+		{"a limit that does not bound a pool", minimal + "limits: {cpus: 4}\n", "pool linux has no container.cpus, so limits.cpus does not bound it"},
+		{"a reserve that does not bound a pool", minimal + "limits: {reserve: {memory: 1g}}\n", "pool linux has no container.memory, so limits.reserve.memory does not bound it"},
+		{"a limit that bounds all pools", minimal + "    min: 2\n    container: {cpus: 2}\nlimits: {cpus: 4}\n", ""},
+		{"min beyond a limit", minimal + "    min: 3\n    container: {memory: 2g}\nlimits: {memory: 5g}\n", "limits.memory of 5GiB is less than the 6GiB that the pools' min take together"},
 		{"pressure of this machine", minimal + "limits: {pressure: {cpu: 80}}\n", ""},
 		{"pressure of another machine", minimal + "limits: {pressure: {free_disk: 5g}}\ndocker: {host: tcp://docker:2375}\n", "not at that of docker.host"},
 		{"no pressure, another machine", minimal + "docker: {host: tcp://docker:2375}\n", ""},

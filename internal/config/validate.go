@@ -181,6 +181,7 @@ func validateLabels(d *decoder, p Pool, path string) {
 }
 
 func validateLimits(d *decoder, c *Config) {
+	validateCosts(d, c)
 	total := 0
 	for i, p := range c.Pools {
 		if !d.ok(fmt.Sprintf("pools[%d].min", i)) {

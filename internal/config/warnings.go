@@ -26,7 +26,7 @@ func (c *Config) Warnings() []string {
 	if c.Gitea.TLS.InsecureSkipVerify {
 		warnings = append(warnings, "gitea.tls.insecure_skip_verify: the server's certificate is not checked: set gitea.tls.ca_file instead")
 	}
-	return append(warnings, c.pressureWarnings()...)
+	return append(append(warnings, c.budgetWarnings()...), c.pressureWarnings()...)
 }
 
 // reachesDocker reports whether the pool's runners may have an engine to talk

@@ -200,3 +200,33 @@ func (a *assignment) put(j int32, pool int) {
 		a.lanes.join(j, k, pool)
 	}
 }
+
+// withdraw takes away places from the pools, and with them the youngest of
+// their jobs. Of the places that were had, those that are kept are left.
+func (a *assignment) withdraw(had, kept []int) {
+	lose, all := make([]int, len(had)), 0
+	for i := range had {
+		lose[i] = had[i] - kept[i]
+		a.capacity[i] -= lose[i]
+		a.count[i] -= lose[i]
+		all += lose[i]
+	}
+	for j := len(a.pool) - 1; all > 0; j-- {
+		if i := a.pool[j]; i != none && lose[i] > 0 {
+			a.pool[j] = none
+			lose[i]--
+			all--
+		}
+	}
+	a.waiting = a.waiting[:0]
+	a.lanes = newLanes(len(a.pool), len(a.count), a.kinds.count())
+	for j, i := range a.pool {
+		switch k := a.kind[j]; {
+		case k == none:
+		case i == none:
+			a.waiting = append(a.waiting, int32(j))
+		case !a.fixed[k]:
+			a.lanes.join(int32(j), k, int(i))
+		}
+	}
+}

@@ -42,25 +42,25 @@ func Compute(spec Spec, snap Snapshot) Plan {
 type computation struct {
 	spec     Spec
 	snap     Snapshot
-	pools    []*pool
+	pools    []*pool // in the order of preference
 	byName   map[string]*pool
 	matcher  *Matcher
 	jobs     []Decision // the queued jobs, and what becomes of them
 	assigned *assignment
 	plan     Plan
 	starts   []Action // those for jobs
-	running  int      // runners of all pools, and those to be started
-	text     []byte   // of a reason that is being written
+	budget   budget
+	text     []byte // of a reason that is being written
 }
 
 func newComputation(spec Spec, snap Snapshot) *computation {
 	c := &computation{spec: spec, snap: snap, byName: make(map[string]*pool, len(spec.Pools)),
-		matcher: NewMatcher(spec.Pools), jobs: byAge(snap.Jobs), pools: make([]*pool, 0, len(spec.Pools))}
+		jobs: byAge(snap.Jobs), pools: make([]*pool, 0, len(spec.Pools)), budget: newBudget(&spec, snap.Engine)}
 	pools := make([]pool, len(spec.Pools))
 	for i, p := range spec.Pools {
 		q := &pools[i]
 		q.span = p.Windows.at(snap.Now)
-		q.Pool, q.own = p.under(q.span.window), &spec.Pools[i]
+		q.Pool, q.own, q.index, q.cost = p.under(q.span.window), &spec.Pools[i], i, p.Cost.amounts()
 		if holds := c.holds(q); len(holds) > 0 {
 			q.hold = holds[0].Reason
 		}
@@ -70,13 +70,17 @@ func newComputation(spec Spec, snap Snapshot) *computation {
 		c.byName[p.Name] = q
 	}
 	for i := range snap.Runners {
-		if snap.Runners[i].Phase != PhaseStandby {
-			c.running++
+		r := &snap.Runners[i]
+		p := c.byName[r.Pool]
+		if p != nil {
+			p.add(r)
 		}
-		if p := c.byName[snap.Runners[i].Pool]; p != nil {
-			p.add(&snap.Runners[i])
+		if r.Phase != PhaseStandby {
+			c.budget.take(r.cost(p))
 		}
 	}
+	byPreference(c.pools)
+	c.matcher = newMatcher(len(c.pools), func(i int) *Pool { return &c.pools[i].Pool })
 	leaving := 0 // about as many actions come of it
 	for _, p := range c.pools {
 		leaving += p.count.Leaving
@@ -84,14 +88,6 @@ func newComputation(spec Spec, snap Snapshot) *computation {
 	}
 	c.plan.Actions = make([]Action, 0, leaving)
 	return c
-}
-
-// globalRoom is how many more runners all pools may start.
-func (c *computation) globalRoom() int {
-	if c.spec.MaxRunners == 0 {
-		return int(^uint(0) >> 1)
-	}
-	return max(c.spec.MaxRunners-c.running, 0)
 }
 
 func (c *computation) act(kind ActionKind, r *Runner, reason string) {
@@ -106,29 +102,40 @@ func (c *computation) grow(p *pool) {
 	p.ramp.left--
 	p.count.Starting++
 	p.count.Total++
-	c.running++
 }
 
-// keepReady starts what min and idle ask for beyond the queued jobs.
+// keepReady starts what min and idle ask for beyond the queued jobs: what all
+// pools need for min, before any gets what it needs for idle.
 func (c *computation) keepReady() {
+	want := make([]int, len(c.pools))
+	spare := make([]int, len(c.pools))
 	for i, p := range c.pools {
-		spare := c.assigned.capacity[i] - c.assigned.count[i]
-		for p.room() > 0 && c.globalRoom() > 0 {
-			var reason string
-			switch {
-			case p.alive < p.Min:
-				reason = fmt.Sprintf("the pool keeps min %d and has %d", p.Min, p.alive) + c.window(p, p.span.window.Min != nil)
-			case spare < p.Idle:
-				reason = fmt.Sprintf("the pool keeps %d idle and has %d", p.Idle, spare) + p.idleWhy() + c.window(p, p.setsIdle())
-			}
-			if reason == "" {
-				break
-			}
-			c.grow(p)
-			spare++
-			c.plan.Actions = append(c.plan.Actions, Action{Kind: ActionStart, Pool: p.Name, Reason: reason})
+		spare[i] = c.assigned.capacity[i] - c.assigned.count[i]
+		want[i] = min(max(p.Min-p.alive, 0), p.room())
+	}
+	c.share(want)
+	for i, p := range c.pools {
+		for range want[i] {
+			c.start(p, fmt.Sprintf("the pool keeps min %d and has %d", p.Min, p.alive)+c.window(p, p.span.window.Min != nil))
+			spare[i]++
 		}
 	}
+	for i, p := range c.pools {
+		want[i] = min(max(p.Idle-spare[i], 0), p.room())
+	}
+	c.share(want)
+	for i, p := range c.pools {
+		for range want[i] {
+			c.start(p, fmt.Sprintf("the pool keeps %d idle and has %d", p.Idle, spare[i])+p.idleWhy()+c.window(p, p.setsIdle()))
+			spare[i]++
+		}
+	}
+}
+
+// start starts a runner that no job waits for.
+func (c *computation) start(p *pool, reason string) {
+	c.grow(p)
+	c.plan.Actions = append(c.plan.Actions, Action{Kind: ActionStart, Pool: p.Name, Reason: reason})
 }
 
 // shrink takes surplus idle runners out of service, the coldest first, if they

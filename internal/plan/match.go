@@ -31,10 +31,15 @@ type Matcher struct {
 
 // NewMatcher makes a matcher of the pools.
 func NewMatcher(pools []Pool) *Matcher {
-	width := (len(pools) + 63) / 64
+	return newMatcher(len(pools), func(i int) *Pool { return &pools[i] })
+}
+
+func newMatcher(pools int, at func(i int) *Pool) *Matcher {
+	width := (pools + 63) / 64
 	m := &Matcher{width: width, instance: make(poolSet, width), owners: make(map[string]poolSet),
 		repos: make(map[string]poolSet), labels: make(map[string]poolSet)}
-	for i, p := range pools {
+	for i := range pools {
+		p := at(i)
 		switch p.Scope.Kind {
 		case ScopeInstance:
 			m.instance.add(i)

@@ -53,6 +53,9 @@ func (c *computation) holds(p *pool) []Obstacle {
 	if c.snap.StartHold != "" {
 		list = append(list, Obstacle{Kind: ObstacleHost, Reason: c.snap.StartHold, Next: "once the host is less loaded"})
 	}
+	if why := sizeHold(&c.spec, &c.snap); why != "" {
+		list = append(list, Obstacle{Kind: ObstacleBudget, Reason: why, Next: "once Docker says what its machine has"})
+	}
 	return list
 }
 
@@ -78,7 +81,7 @@ func (p *pool) held() Obstacle {
 func (c *computation) obstacles(p *pool) []Obstacle {
 	list := c.holds(p)
 	for i := range list {
-		if o := &list[i]; o.Kind == ObstacleHost {
+		if o := &list[i]; o.Kind == ObstacleHost || o.Kind == ObstacleBudget {
 			o.Reason = "nothing new starts: " + o.Reason // the same for all pools, so that it is said once
 		} else {
 			o.Reason = "pool " + p.Name + " is on hold: " + o.Reason
@@ -90,9 +93,8 @@ func (c *computation) obstacles(p *pool) []Obstacle {
 	if p.ramp.left <= 0 {
 		list = append(list, p.atRamp())
 	}
-	if c.globalRoom() == 0 {
-		list = append(list, Obstacle{Kind: ObstacleBudget, Reason: "limits.runners of " + strconv.Itoa(c.spec.MaxRunners) + " is reached",
-			Next: "when one of the " + strconv.Itoa(c.running) + " runners of all pools is gone"})
+	if c.budget.lacks(p.cost) != none {
+		list = append(list, c.budget.obstacle(p))
 	}
 	if p.Probe && p.boot+p.ending > 0 {
 		list = append(list, Obstacle{Kind: ObstacleProbe, Reason: "pool " + p.Name + " starts one runner at a time after failures",

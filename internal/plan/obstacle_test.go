@@ -83,7 +83,7 @@ func TestObstacles(t *testing.T) {
 			if !slices.Equal(got, tt.want) {
 				t.Errorf("got %q\nwant %q", got, tt.want)
 			}
-			if starts := c.pools[0].room() > 0 && c.globalRoom() > 0; starts == (len(got) > 0) {
+			if starts := c.pools[0].room() > 0 && c.budget.lacks(c.pools[0].cost) == none; starts == (len(got) > 0) {
 				t.Errorf("starts %v with %d obstacles", starts, len(got))
 			}
 		})

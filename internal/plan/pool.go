@@ -17,6 +17,9 @@ type pool struct {
 	ramp    ramp      // what its pace lets start
 	overdue bool      // a job that it is to serve has waited for nudgeAfter
 	hold    string
+	index   int     // in the order of the Spec
+	cost    amounts // of a runner
+	spare   int     // room at the start, for byPreference
 }
 
 // add counts a runner of the pool.

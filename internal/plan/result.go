@@ -4,14 +4,18 @@ import "time"
 
 // result puts the plan into its order: what frees places first, then starts.
 func (c *computation) result() Plan {
+	if len(c.pools) > 0 {
+		c.plan.Pools = make([]PoolCount, len(c.pools))
+	}
 	for i, p := range c.pools {
 		p.count.Waiting = c.assigned.count[i]
 		p.count.Hold = p.hold
 		if p.ramp.left <= 0 {
 			p.count.RampUntil = p.ramp.next
 		}
-		c.plan.Pools = append(c.plan.Pools, p.count)
+		c.plan.Pools[p.index] = p.count
 	}
+	c.plan.Budgets = c.budget.list()
 	c.plan.Decisions = c.jobs
 	c.plan.Actions = inOrder(c.starts, c.plan.Actions)
 	return c.plan

@@ -1,9 +1,14 @@
 package plan
 
-import "strconv"
+import (
+	"slices"
+	"strconv"
+)
 
 // serve assigns the queued jobs: first to free runners beyond those that a
 // pool keeps idle, then to these too, then to runners that are to be started.
+// Where the budget does not suffice for those, it is shared among the pools, and
+// in each the youngest jobs wait.
 func (c *computation) serve() {
 	a := newAssignment(c.jobs, len(c.pools), c.matcher)
 	c.assigned = a
@@ -15,17 +20,37 @@ func (c *computation) serve() {
 		a.capacity[i] = max(p.supply, a.capacity[i])
 	}
 	a.placeAll(nil)
-	starts := make([]int, len(c.pools))
-	a.placeAll(func(i int) bool {
-		p := c.pools[i]
-		if p.room() == 0 || c.globalRoom() == 0 {
+	starts, room := make([]int, len(c.pools)), make([]int, len(c.pools))
+	for i, p := range c.pools {
+		room[i] = p.room()
+	}
+	grow := func(i int) bool {
+		if starts[i] == room[i] {
 			return false
 		}
-		c.grow(p)
 		a.capacity[i]++
 		starts[i]++
 		return true
-	})
+	}
+	a.placeAll(grow)
+	if granted := slices.Clone(starts); !c.share(granted) {
+		a.withdraw(starts, granted)
+		starts = granted
+		// Who waits may find a runner that costs less in another pool.
+		a.placeAll(func(i int) bool {
+			cost := c.pools[i].cost
+			if c.budget.lacks(cost) != none || !grow(i) {
+				return false
+			}
+			c.budget.take(cost)
+			return true
+		})
+	}
+	for i, p := range c.pools {
+		for range starts[i] {
+			c.grow(p)
+		}
+	}
 	c.explain(starts)
 }
 

@@ -61,13 +61,26 @@ type Pool struct {
 	// and until one has come online. One that has ended counts until it is
 	// removed, since only then it is known how it fared.
 	Probe bool
+	// Cost is what a runner takes of Spec.Most: the limits of its container.
+	Cost Resources
+	// Priority is the pool's place where not all can have what they want, higher
+	// ones first; and for a job that several pools may serve.
+	Priority int
+	// Weight is the pool's share of the runners among pools of its priority,
+	// where not all can have what they want; 0 counts as 1.
+	Weight int
 }
 
 // Spec is what the operator wants.
 type Spec struct {
-	Pools []Pool // in the order of the file, which is the order of preference
+	Pools []Pool // in the order of the file
 	// MaxRunners bounds the runners of all pools together; 0 means no bound.
 	MaxRunners int
+	// Most bounds what the runners of all pools take together; 0 means no
+	// bound. A pool whose Cost has none of a resource takes none of it.
+	Most Resources
+	// Reserve is what the runners leave of the Docker host, see Snapshot.Engine.
+	Reserve Resources
 	// DrainSettle is how long after disabling a runner a fetch that began
 	// before may still be answered with a job.
 	DrainSettle time.Duration
@@ -112,6 +125,8 @@ type Runner struct {
 	StartedAt time.Time // when its container was started, zero before
 	Since     time.Time // when it entered its phase
 	Note      string    // what led to the phase, for reasons
+	// Cost is what it was made with; nil is the Cost of its pool.
+	Cost *Resources
 }
 
 // Snapshot is the world at one moment. What could not be read is said in Hold
@@ -129,6 +144,10 @@ type Snapshot struct {
 	// StartHold, if not empty, says why nothing new may be started in any pool
 	// (the host is short of something). All else goes on.
 	StartHold string
+	// Engine is what the Docker host has, zero while that is not known, which
+	// EngineUnknown says why. It matters if the Spec has a Reserve.
+	Engine        Resources
+	EngineUnknown string
 }
 
 // ActionKind is what is to be done.
@@ -195,6 +214,18 @@ type PoolCount struct {
 // Plan is what Compute returns.
 type Plan struct {
 	Actions   []Action
-	Decisions []Decision // one for each queued job, in order of age
-	Pools     []PoolCount
+	Decisions []Decision  // one for each queued job, in order of age
+	Pools     []PoolCount // in the order of the Spec
+	Budgets   []Budget    // what is limited over all pools
+}
+
+// Budget is what the runners of all pools take of something that is limited.
+type Budget struct {
+	Resource string  `json:"resource"` // "runners", "cpus" or "memory"
+	Taken    float64 `json:"taken"`    // by runners that exist or are to be started; memory in bytes
+	Limit    float64 `json:"limit"`
+	// Host is what the Docker host has and Reserve what is kept from the
+	// runners, if it is the reserve that bounds them; else 0.
+	Host    float64 `json:"host,omitempty"`
+	Reserve float64 `json:"reserve,omitempty"`
 }

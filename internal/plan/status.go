@@ -19,6 +19,7 @@ type Status struct {
 	Config       ConfigStatus   `json:"config"`
 	Problems     []Problem      `json:"problems"`       // what is wrong now, empty if all is well
 	Host         *HostStatus    `json:"host,omitempty"` // nil without limits.pressure
+	Budgets      []Budget       `json:"budgets"`        // what is limited over all pools
 	Pools        []PoolStatus   `json:"pools"`
 	Runners      []RunnerStatus `json:"runners"`
 	Queue        []JobDecision  `json:"queue"`        // queued jobs that were read
@@ -121,7 +122,7 @@ type JobDecision struct {
 // NewStatus puts the numbers, decisions and settings of a plan into a Status;
 // what the plan does not know is left to the caller.
 func NewStatus(spec Spec, p Plan) Status {
-	s := Status{Problems: []Problem{}, Pools: []PoolStatus{}, Runners: []RunnerStatus{}, Queue: []JobDecision{}}
+	s := Status{Problems: []Problem{}, Budgets: append([]Budget{}, p.Budgets...), Pools: []PoolStatus{}, Runners: []RunnerStatus{}, Queue: []JobDecision{}}
 	for i, c := range p.Pools {
 		q := spec.Pools[i]
 		s.Pools = append(s.Pools, PoolStatus{

@@ -103,7 +103,7 @@ func (m *Manager) newRunner(a plan.Action) *runner {
 	opts := m.cfg.Pools[a.Pool]
 	rec := state.Record{
 		Name: fmt.Sprintf("%s%s-%s-%s", namePrefix, m.instance, a.Pool, strings.ToLower(rand.Text()[:nameRandom])),
-		Pool: a.Pool, Token: opts.Token, Scope: m.scopeOf(a.Pool), Ephemeral: opts.Ephemeral, CreatedAt: now, Reason: a.Reason,
+		Pool: a.Pool, Token: opts.Token, Scope: m.scopeOf(a.Pool), Ephemeral: opts.Ephemeral, Cost: m.costOf(a.Pool), CreatedAt: now, Reason: a.Reason,
 	}
 	phase := plan.PhaseStarting
 	if a.Kind == plan.ActionPrepare {
@@ -117,7 +117,9 @@ func (m *Manager) newRunner(a plan.Action) *runner {
 
 // begin runs one step on a copy of the runner's record.
 func (m *Manager) begin(ctx context.Context, r *runner, op string, end evidence) {
-	r.op = op
+	if r.op = op; op == opRestart {
+		r.rec.Cost = m.costOf(r.rec.Pool)
+	}
 	s := step{rec: r.rec, opts: m.optionsOf(r.rec.Pool), suspect: r.suspect, end: end}
 	if op == opStart {
 		r.rec.Enter(plan.PhaseStarting, "", time.Now()) // if it was on standby

@@ -260,6 +260,17 @@ func (m *Manager) scopeOf(pool string) plan.Scope {
 	return plan.Scope{}
 }
 
+// costOf returns what a runner of the pool takes that is made now, nil if there
+// is no such pool.
+func (m *Manager) costOf(pool string) *plan.Resources {
+	for _, p := range m.cfg.Spec.Pools {
+		if p.Name == pool {
+			return &p.Cost
+		}
+	}
+	return nil
+}
+
 // save writes the records at once and says so if it cannot. In memory they stay
 // as they are, and the next change writes them again.
 func (m *Manager) save(runners ...*runner) bool {

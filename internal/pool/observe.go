@@ -70,6 +70,12 @@ func (m *Manager) observe(ctx context.Context) *observation {
 			return nil
 		})
 	}
+	if err == nil && m.sizeDue(seen.at) {
+		group.Go(func() error {
+			m.size = m.askSize(ctx, m.size, seen.at)
+			return nil
+		})
+	}
 	group.Wait()
 	return seen
 }
@@ -197,6 +203,7 @@ func (m *Manager) snapshot(seen *observation) plan.Snapshot {
 	if seen.host != nil {
 		snap.StartHold = seen.host.Hold
 	}
+	snap.Engine, snap.EngineUnknown = m.size.size, m.sizeUnknown()
 	known := make(map[int64]bool)
 	running := make(map[int64]bool)
 	for scope, v := range seen.scopes {
@@ -241,7 +248,7 @@ func (r *runner) forPlan(now time.Time) plan.Runner {
 	p := plan.Runner{
 		Name: r.rec.Name, Pool: r.rec.Pool, Scope: r.rec.Scope, Phase: r.rec.Phase, Ephemeral: r.rec.Ephemeral,
 		Used: r.rec.Used, HasJob: r.job != nil, JobSeen: r.jobSeen, LastJobAt: r.rec.LastJobAt, CreatedAt: r.rec.CreatedAt, StartedAt: r.rec.StartedAt, Since: r.rec.Since, Note: r.rec.Note,
-		Registered: r.rec.Identity != nil, Gone: r.gone, Told: r.rec.Signalled,
+		Registered: r.rec.Identity != nil, Gone: r.gone, Told: r.rec.Signalled, Cost: r.rec.Cost,
 		Prepared: r.op == "" && r.rec.Phase == plan.PhaseStandby && r.rec.Identity != nil && !time.Now().Before(r.retryAt),
 	}
 	if r.rec.Phase == plan.PhaseDraining && !r.rec.Disabled {

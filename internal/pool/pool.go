@@ -96,6 +96,7 @@ type Manager struct {
 	leftovers  map[string]leftover // of jobs, by the runner that is gone
 	lookedAt   time.Time           // for leftovers
 	pace       *pace
+	size       hostSize
 	nudges     map[string]uint64 // by pool, since the start
 	cycle      uint64
 	started    time.Time

@@ -104,4 +104,5 @@ type Ports struct {
 	Issuer    issuer // needed for pools with SelfRegister only
 	Store     store
 	Pressure  pressure // nil if the host's load does not matter
+	Sizer     sizer    // needed with a reserve only
 }

@@ -19,6 +19,7 @@ func (m *Manager) publish(spec plan.Spec, seen *observation, p plan.Plan) {
 		m.conditions.setCause("pool "+q.Name, cause, message, seen.at)
 	}
 	m.setHost(seen)
+	m.conditions.set("limits.reserve", m.sizeUnknown(), seen.at)
 	s := plan.NewStatus(spec, p)
 	s.Host = seen.host
 	s.Version, s.Instance, s.StartedAt = m.version, m.instance, m.started

@@ -46,6 +46,9 @@ type Record struct {
 	// was this daemon that deleted it.
 	Deregistered bool
 	Existed      bool
+	// Cost is what its container takes of the limits over all pools, nil if
+	// that was not noted.
+	Cost *plan.Resources
 	// Job is the last job that the runner was seen with, 0 before.
 	Job int64
 	// Jobs is how many jobs it was seen with, and LastJobAt when the last one
@@ -108,6 +111,7 @@ type stored struct {
 	Unregistered bool            `json:"unregistered,omitempty"`
 	Deregistered bool            `json:"deregistered,omitempty"`
 	Existed      bool            `json:"existed,omitempty"`
+	Cost         *plan.Resources `json:"cost,omitempty"`
 	Job          int64           `json:"job,omitempty"`
 	Jobs         int             `json:"jobs,omitempty"`
 	LastJobAt    time.Time       `json:"last_job_at,omitzero"`
@@ -130,7 +134,7 @@ type storedIdentity struct {
 func (r Record) encode() ([]byte, error) {
 	s := stored{
 		Name: r.Name, Pool: r.Pool, Token: r.Token, Scope: r.Scope.String(), Phase: r.Phase, Since: r.Since, CreatedAt: r.CreatedAt, StartedAt: r.StartedAt,
-		Ephemeral: r.Ephemeral, Used: r.Used, Online: r.Online, Disabled: r.Disabled, Nudging: r.Nudging, Signalled: r.Signalled, Concealed: r.Concealed, ContainerID: r.ContainerID, Unregistered: r.Unregistered, Deregistered: r.Deregistered, Existed: r.Existed, Job: r.Job, JobNames: r.JobContainers,
+		Ephemeral: r.Ephemeral, Used: r.Used, Online: r.Online, Disabled: r.Disabled, Nudging: r.Nudging, Signalled: r.Signalled, Concealed: r.Concealed, ContainerID: r.ContainerID, Unregistered: r.Unregistered, Deregistered: r.Deregistered, Existed: r.Existed, Cost: r.Cost, Job: r.Job, JobNames: r.JobContainers,
 		Jobs: r.Jobs, LastJobAt: r.LastJobAt,
 		Reason: r.Reason, Note: r.Note, History: r.History,
 	}
@@ -155,7 +159,7 @@ func decode(data []byte) (Record, error) {
 	}
 	r := Record{
 		Name: s.Name, Pool: s.Pool, Token: s.Token, Scope: scope, Phase: s.Phase, Since: s.Since, CreatedAt: s.CreatedAt, StartedAt: s.StartedAt,
-		Ephemeral: s.Ephemeral, Used: s.Used, Online: s.Online, Disabled: s.Disabled, Nudging: s.Nudging, Signalled: s.Signalled, Concealed: s.Concealed, ContainerID: s.ContainerID, Unregistered: s.Unregistered, Deregistered: s.Deregistered, Existed: s.Existed, Job: s.Job, JobContainers: s.JobNames,
+		Ephemeral: s.Ephemeral, Used: s.Used, Online: s.Online, Disabled: s.Disabled, Nudging: s.Nudging, Signalled: s.Signalled, Concealed: s.Concealed, ContainerID: s.ContainerID, Unregistered: s.Unregistered, Deregistered: s.Deregistered, Existed: s.Existed, Cost: s.Cost, Job: s.Job, JobContainers: s.JobNames,
 		Jobs: s.Jobs, LastJobAt: s.LastJobAt,
 		Reason: s.Reason, Note: s.Note, History: s.History,
 	}

@@ -36,7 +36,7 @@ func TestCheck(t *testing.T) {
 			return b.Put([]byte("z"), bytes.Clone(b.Get([]byte("a"))))
 		}), 3, []string{`the record of runner "z" has the name "a"`}},
 		"no time of creation": {corrupt(func(tx *bbolt.Tx) error { return tx.Bucket(metaBucket).Delete(createdKey) }), 2, []string{"no time of creation"}},
-		"later format":        {func(t *testing.T, s *Store) { must(t, setFormat(s, format+1)) }, 0, []string{"it is 4 and this scaler knows 3"}},
+		"later format":        {func(t *testing.T, s *Store) { must(t, setFormat(s, format+1)) }, 0, []string{"it is 5 and this scaler knows 4"}},
 		"format 0":            {func(t *testing.T, s *Store) { must(t, setFormat(s, 0)) }, 2, []string{"impossible format 0"}},
 		"no runners":          {corrupt(func(tx *bbolt.Tx) error { return tx.DeleteBucket(runnersBucket) }), 0, []string{"no instance id"}},
 		"broken tokens": {corrupt(func(tx *bbolt.Tx) error {

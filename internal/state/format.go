@@ -18,10 +18,12 @@ import (
 //	2  meta has created_at too, and the instance id is in a file of its own as well
 //	3  buckets tokens and enrolments: a token under each ID and an enrolment under each UUID, with
 //	   their hashes in base64; bucket audit: an audit entry under each seq (8 bytes, big endian); all in JSON
+//	4  bucket arrivals: under each pool's name how its jobs arrive, as plan.Arrivals writes it
 const (
-	firstFormat  = 1
-	tokensFormat = 3 // the first with tokens
-	format       = 3
+	firstFormat    = 1
+	tokensFormat   = 3 // the first with tokens
+	arrivalsFormat = 4 // the first with arrivals
+	format         = 4
 )
 
 var (
@@ -30,6 +32,7 @@ var (
 	tokensBucket     = []byte("tokens")
 	enrolmentsBucket = []byte("enrolments")
 	auditBucket      = []byte("audit")
+	arrivalsBucket   = []byte("arrivals")
 	formatKey        = []byte("format")     // 8 bytes, big endian
 	instanceKey      = []byte("instance")   // text
 	createdKey       = []byte("created_at") // RFC 3339, UTC
@@ -90,6 +93,10 @@ func inspect(tx *bbolt.Tx, latest uint64, fault func(error)) contents {
 	})
 	if c.format >= tokensFormat {
 		c.inspectTokens(tx, fault)
+	}
+	// What is in it can be learned anew, so it is no fault if that is damaged.
+	if c.format >= arrivalsFormat && tx.Bucket(arrivalsBucket) == nil {
+		fault(fmt.Errorf("it has no %s", arrivalsBucket))
 	}
 	return c
 }

@@ -29,7 +29,7 @@ type migration func(tx *bbolt.Tx, now time.Time) error
 // A new format needs one more here and the next number in const format; what
 // an older file lacks must still be readable by OpenReadOnly.
 func migrations() []migration {
-	return []migration{noteCreation, makeTokens}
+	return []migration{noteCreation, makeTokens, makeArrivals}
 }
 
 // noteCreation leads from format 1 to 2. The instance id has been written to
@@ -44,6 +44,14 @@ func makeTokens(tx *bbolt.Tx, _ time.Time) error {
 		if _, err := tx.CreateBucket(name); err != nil {
 			return fmt.Errorf("create bucket %s: %w", name, err)
 		}
+	}
+	return nil
+}
+
+// makeArrivals leads from format 3 to 4.
+func makeArrivals(tx *bbolt.Tx, _ time.Time) error {
+	if _, err := tx.CreateBucket(arrivalsBucket); err != nil {
+		return fmt.Errorf("create bucket %s: %w", arrivalsBucket, err)
 	}
 	return nil
 }

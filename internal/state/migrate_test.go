@@ -46,6 +46,18 @@ func formatTwo(t *testing.T) string {
 	return dir
 }
 
+// formatThree makes a state directory as a scaler of format 3 left it.
+func formatThree(t *testing.T) string {
+	t.Helper()
+	dir := formatTwo(t)
+	db, err := bbolt.Open(filepath.Join(dir, "scaler.db"), 0o600, &bbolt.Options{FreelistType: bbolt.FreelistMapType})
+	must(t, err)
+	must(t, db.Update(func(tx *bbolt.Tx) error {
+		return errors.Join(makeTokens(tx, now), tx.Bucket([]byte("meta")).Put([]byte("format"), binary.BigEndian.AppendUint64(nil, 3)))
+	}), db.Close())
+	return dir
+}
+
 // writeOld writes a state file of an earlier format with one runner.
 func writeOld(t *testing.T, dir string, format uint64, more func(meta *bbolt.Bucket) error) {
 	t.Helper()
@@ -86,6 +98,7 @@ func TestMigration(t *testing.T) {
 	}{
 		"from format 1": {1, formatOne, time.Time{}},
 		"from format 2": {2, formatTwo, noted},
+		"from format 3": {3, formatThree, noted},
 	} {
 		inBubble(t, name, func(t *testing.T) { // where the time is known
 			if tt.created.IsZero() {
@@ -105,7 +118,7 @@ func testMigration(t *testing.T, dir string, from uint64, created time.Time) {
 	must(t, err)
 	defer s.Close()
 
-	if s.Format() != 3 || s.Instance() != instance || !s.CreatedAt().Equal(created) {
+	if s.Format() != 4 || s.Instance() != instance || !s.CreatedAt().Equal(created) {
 		t.Errorf("format %d, instance %s, created %s, want %s", s.Format(), s.Instance(), s.CreatedAt(), created)
 	}
 	want := record("linux-1")
@@ -118,7 +131,7 @@ func testMigration(t *testing.T, dir string, from uint64, created time.Time) {
 		t.Errorf("instance file has %q, %v", id, err)
 	}
 	backup := fmt.Sprintf("%s.backup-format%d-20000101T000000Z", path, from)
-	if want := fmt.Sprintf(`msg="state migrated" from=%d to=3 backup=%s`, from, backup); !strings.Contains(log.String(), want) {
+	if want := fmt.Sprintf(`msg="state migrated" from=%d to=4 backup=%s`, from, backup); !strings.Contains(log.String(), want) {
 		t.Errorf("log = %s", log.String())
 	}
 	info, err := os.Stat(backup)
@@ -131,8 +144,8 @@ func testMigration(t *testing.T, dir string, from uint64, created time.Time) {
 	}
 
 	// The new buckets can be used, and the file is good.
-	must(t, s.Commit(TokenChanges{PutTokens: []TokenRecord{token("t1", "stacks")}}), s.Close())
-	if r, err := Check(path, dir); err != nil || r.Format != 3 || r.Tokens != 1 || len(r.Faults) != 0 {
+	must(t, s.Commit(TokenChanges{PutTokens: []TokenRecord{token("t1", "stacks")}}), s.PutArrivals(map[string][]byte{"linux": {1}}), s.Close())
+	if r, err := Check(path, dir); err != nil || r.Format != 4 || r.Tokens != 1 || len(r.Faults) != 0 {
 		t.Errorf("migrated file: %+v, %v", r, err)
 	}
 
@@ -160,7 +173,7 @@ func TestMigrationHappensOnce(t *testing.T) {
 }
 
 func TestReadersDoNotMigrate(t *testing.T) {
-	for format, dir := range map[uint64]string{1: formatOne(t), 2: formatTwo(t)} {
+	for format, dir := range map[uint64]string{1: formatOne(t), 2: formatTwo(t), 3: formatThree(t)} {
 		old, _ := os.ReadFile(filepath.Join(dir, FileName))
 		files := names(t, dir)
 		s, err := OpenReadOnly(dir)
@@ -207,7 +220,7 @@ func testMigrationThatFails(t *testing.T) {
 	for range 3 { // a service manager starts it again and again
 		time.Sleep(5 * time.Second)
 		_, err := failing(dir, func() error { return errors.New("no such luck") }).open(true)
-		if err == nil || !strings.Contains(err.Error(), "from format 3: no such luck") || !strings.Contains(err.Error(), "backup-format1-") {
+		if err == nil || !strings.Contains(err.Error(), "from format 4: no such luck") || !strings.Contains(err.Error(), "backup-format1-") {
 			t.Fatalf("error = %v", err)
 		}
 	}

@@ -9,7 +9,7 @@
 //
 // The directory holds
 //
-//	scaler.db                     the records, tokens and audit log
+//	scaler.db                     the records, tokens, audit log and arrivals
 //	instance-id                   the instance id once more, to survive the loss of scaler.db
 //	scaler.db.backup-formatN-TIME what scaler.db was before it was migrated from format N
 //	scaler.db.damaged-TIME        a file that was damaged and kept aside

@@ -229,7 +229,7 @@ func TestOpenRefusesALaterFormat(t *testing.T) {
 	}
 	s.Close()
 	for name, open := range map[string]func(string) (*Store, error){"writer": Open, "reader": OpenReadOnly} {
-		if _, err := open(dir); !errors.Is(err, ErrFormat) || !strings.Contains(err.Error(), "it is 4 and this scaler knows 3") {
+		if _, err := open(dir); !errors.Is(err, ErrFormat) || !strings.Contains(err.Error(), "it is 5 and this scaler knows 4") {
 			t.Errorf("%s: error = %v, want one that names the formats", name, err)
 		}
 	}

@@ -31,9 +31,10 @@ type Arrivals struct {
 	jobs, missed float64
 	kept         int // the number that Target chose last
 
-	recent []arrival // within the time of a start, oldest first
-	aim    aim
-	last   choice
+	resumed bool      // nobody has looked since they were read from where they were stored
+	recent  []arrival // within the time of a start, oldest first
+	aim     aim
+	last    choice
 }
 
 // hour is what was seen in one hour of the week, over some weeks.
@@ -91,18 +92,20 @@ func (a *Arrivals) LookedAt() time.Time {
 
 // Look notes that the queue has been looked at. It is to be called at each look,
 // also when nothing has arrived, since without it an hour in which nobody
-// looked would pass for a quiet one. A clock that was set back costs the time
-// until it has caught up.
-func (a *Arrivals) Look(now time.Time) {
+// looked would pass for a quiet one. It reports whether what has come since the
+// last look came just now, so that it is to be added: after a pause, as after a
+// restart, nobody knows when it did, or whether it was added before.
+func (a *Arrivals) Look(now time.Time) bool {
 	to := now.UnixMilli()
 	switch {
 	case a.at == 0 || a.at-to > perHour:
-		a.at = to // the first look, or the clock was wrong before
-		return
-	case to <= a.at:
-		return
+		a.at, a.resumed = to, false // the first look, or the clock was wrong before
+		return false
+	case to <= a.at: // the clock was set back a little: until it has caught up no time passes
+		return !a.resumed
 	}
-	seen := to-a.at <= blind.Milliseconds()
+	seen := to-a.at <= blind.Milliseconds() && !a.resumed
+	a.resumed = false
 	for a.at < to {
 		next := to
 		if seen {
@@ -118,6 +121,7 @@ func (a *Arrivals) Look(now time.Time) {
 		}
 		a.at = next
 	}
+	return seen
 }
 
 // fold puts the hour that is over to what is known of that hour of the week.
@@ -193,3 +197,7 @@ func (a *Arrivals) lead(wait time.Duration) time.Duration {
 	}
 	return cold + reaction - wait
 }
+
+// Jobs is how many jobs have arrived, as far as they are not forgotten: of those
+// of a week ago half a part in three is.
+func (a *Arrivals) Jobs() float64 { return a.jobs }

@@ -121,9 +121,11 @@ func TestArrivalsWhileNobodyLooks(t *testing.T) {
 	a := &Arrivals{}
 	at := watch(a, monday, 15*time.Minute)
 	a.Add(at, 5, p95.Wait)
-	a.Look(at.Add(3 * time.Hour))
-	if h := a.hours[0]; !near(h.watched, 0.25) || h.ranks.sum() != 5 {
-		t.Errorf("the hour that was looked at for a quarter: %+v", h)
+	if !a.Look(at.Add(time.Minute)) || a.Look(at.Add(3*time.Hour)) {
+		t.Error("what came in three hours without a look came just now, or what came in a minute did not")
+	}
+	if h := a.hours[0]; !near(h.watched, 16.0/60) || h.ranks.sum() != 5 {
+		t.Errorf("the hour that was looked at for 16 minutes: %+v", h)
 	}
 	if h := a.hours[1]; h.watched != 0 {
 		t.Errorf("the hour that was not looked at: %+v", h)

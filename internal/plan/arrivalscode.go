@@ -89,7 +89,7 @@ func (a *Arrivals) UnmarshalBinary(data []byte) error {
 	if err := b.check(); err != nil {
 		return fmt.Errorf("%w: %w", errArrivals, err)
 	}
-	*a = b
+	*a, a.resumed = b, true
 	return nil
 }
 

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"bytes"
+	"math/bits"
 	"slices"
 	"strings"
 	"unicode"
@@ -67,7 +68,10 @@ func addTo(sets map[string]poolSet, key string, pool, width int) {
 }
 
 // Serves reports whether a runner of any of the pools may take the job.
-func (m *Matcher) Serves(job Job) bool {
+func (m *Matcher) Serves(job Job) bool { return m.First(job) != none }
+
+// First is the first of the pools whose runners may take the job, or -1.
+func (m *Matcher) First(job Job) int {
 	var words [8]uint64
 	set := poolSet(words[:])
 	if m.width > len(words) {
@@ -76,7 +80,12 @@ func (m *Matcher) Serves(job Job) bool {
 	set = set[:m.width]
 	m.cover(set, job.Repo)
 	m.keepWith(set, job.Labels)
-	return !set.empty()
+	for w, word := range set {
+		if word != 0 {
+			return w*64 + bits.TrailingZeros64(word)
+		}
+	}
+	return none
 }
 
 // cover sets the set to the pools whose scope covers the repository, as

@@ -30,6 +30,20 @@ func (p *Pool) SetReady(a *Arrivals, now time.Time) bool {
 	return true
 }
 
+// EverAuto is what the pool chooses its Idle by outside of its windows or in one
+// of them, nil if it never does.
+func (p *Pool) EverAuto() *Auto {
+	if p.Auto != nil || p.Windows == nil {
+		return p.Auto
+	}
+	for i := range p.Windows.list {
+		if a := p.Windows.list[i].Auto; a != nil {
+			return a
+		}
+	}
+	return nil
+}
+
 const (
 	// leastGain is how many jobs an hour a ready runner has to spare their wait:
 	// one that is of use once in two days is not kept, whatever the target.
@@ -41,6 +55,9 @@ const (
 	// other hours with about as many jobs counts beside what the hour itself has
 	// seen.
 	priorHours = 2
+	// steady is how much more jobs than in the last hour are reckoned with, so that
+	// a small change does not let go what has gained just enough.
+	steady = 1.25
 	// settled is after how many hours of watching a pool without any job keeps
 	// nothing ready.
 	settled = 1
@@ -95,14 +112,15 @@ func (a *Arrivals) choose(now time.Time, auto Auto, most int) Ready {
 	today := a.today(now)
 	n, rate, known := 0, 0.0, false
 	for _, t := range []time.Time{now, now.Add(lead + auto.Wait + ahead)} {
-		usual, k := a.aim.usual(t)
-		if k {
-			usual *= today
-		} else {
-			usual = a.lastHour()
+		expected, k := a.aim.usual(t)
+		expected *= today
+		reckoned := expected
+		if !k {
+			expected = a.lastHour()
+			reckoned = expected * steady
 		}
-		if m := a.aim.runners(t, usual, most); m > n || t == now {
-			n, rate, known = m, usual, k
+		if m := a.aim.runners(t, reckoned, most); m > n || t == now {
+			n, rate, known = m, expected, k
 		}
 	}
 	why := fmt.Sprintf("auto, target %s: %s around now", auto, jobsAnHour(rate))
@@ -145,8 +163,10 @@ func (a *Arrivals) lastHour() float64 {
 	return jobs / max(seconds, 15*60) * 3600
 }
 
-// today is how many times as many jobs as usual came in the last hour. More is
-// followed at once, fewer half-way only.
+// today is how many times as many jobs as usual are to be expected, by the last
+// hour. More is followed at once. Somewhat fewer is not followed, since where all
+// hours are about alike, most of the runners that are kept gain just enough to be;
+// a lot fewer is half-way.
 func (a *Arrivals) today(now time.Time) float64 {
 	jobs, expected := 0.0, 0.0
 	this := now.UnixMilli() / perMinute
@@ -159,8 +179,5 @@ func (a *Arrivals) today(now time.Time) float64 {
 	// Jobs come by the burst, and one burst more or less is no news.
 	slack := 5 + 2*a.aim.burst
 	f := (jobs + slack) / (expected + slack)
-	if f < 1 {
-		return math.Sqrt(f)
-	}
-	return f
+	return max(f, min(steady*math.Sqrt(f), 1))
 }

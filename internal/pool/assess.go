@@ -76,7 +76,7 @@ func (m *Manager) look(r *runner, seen *observation) {
 	}
 	v := seen.scopes[r.rec.Scope]
 	if r.job != nil {
-		m.up(r)
+		m.up(r, seen.at)
 		m.noteJob(r, seen.at)
 		r.rec.Used = r.rec.Used || r.rec.Ephemeral
 		if r.rec.Phase == plan.PhaseStarting || r.rec.Phase == plan.PhaseIdle || r.rec.Phase == plan.PhaseFinishing {
@@ -98,14 +98,17 @@ func (m *Manager) look(r *runner, seen *observation) {
 		r.rec.Enter(plan.PhaseIdle, fmt.Sprintf("job %d is over", r.rec.Job), seen.at)
 	case r.rec.Phase == plan.PhaseStarting && r.rec.Identity != nil:
 		if s, listed := v.runners[r.rec.Identity.ID]; listed && s.Online && s.Name == r.rec.Name {
-			m.up(r)
+			m.up(r, seen.at)
 			r.rec.Enter(plan.PhaseIdle, "online", seen.at)
 		}
 	}
 }
 
 // up notes that a runner has come online, and tells its pool's breaker.
-func (m *Manager) up(r *runner) {
+func (m *Manager) up(r *runner, now time.Time) {
+	if !r.rec.Online {
+		m.cameOnline(r, now)
+	}
 	if b := m.breakers[r.rec.Pool]; b != nil && !r.rec.Online {
 		b.online()
 	}

@@ -169,8 +169,9 @@ func (m *Manager) spec(seen *observation) plan.Spec {
 		p.NudgedAt = m.nudged[p.Name]
 		p.Recent = m.tempoOf(p.Name).recent(p.Pace, seen.at)
 		if m.draining {
-			p.Min, p.Idle, p.Max, p.Standby, p.IdleTimeout, p.Windows = 0, 0, 0, 0, 0, nil
+			p.Min, p.Idle, p.Max, p.Standby, p.IdleTimeout, p.Windows, p.Auto = 0, 0, 0, 0, 0, nil, nil
 		}
+		m.setReady(p, seen.at)
 	}
 	return spec
 }

@@ -98,6 +98,7 @@ type Manager struct {
 	pace       *pace
 	size       hostSize
 	nudges     map[string]uint64 // by pool, since the start
+	arrivals   *arrivals
 	cycle      uint64
 	started    time.Time
 
@@ -166,7 +167,7 @@ func New(cfg Config, ports Ports, log *slog.Logger) *Manager {
 		firstSeen: make(map[int64]time.Time), nudged: make(map[string]time.Time), corpses: make(map[corpse]time.Time),
 		leftovers: make(map[string]leftover), nudges: make(map[string]uint64),
 		starts: newPlaces(cfg.ParallelStarts), ends: newPlaces(cfg.ParallelStarts),
-		pace:    newPace(cfg.Pace),
+		pace: newPace(cfg.Pace), arrivals: newArrivals(),
 		results: make(chan result), trigger: make(chan struct{}, 1), requests: make(chan func()), stopping: stopping, cutStarts: cutStarts,
 		ready: func() {},
 	}
@@ -258,6 +259,7 @@ func (m *Manager) runCycle(ctx context.Context) {
 	spec, snap := m.spec(seen), m.snapshot(seen)
 	p := plan.Compute(spec, snap)
 	m.noteSurplus(p, seen.at)
+	m.count(snap, p)
 	m.apply(ctx, seen, p)
 	m.publish(spec, seen, p)
 }
@@ -268,6 +270,7 @@ func (m *Manager) load() error {
 	if err != nil {
 		return err
 	}
+	m.recall(time.Now())
 	for _, rec := range all {
 		// The time since it was disabled is the wall clock's, which may have
 		// been set since: the wait begins anew.
@@ -288,6 +291,7 @@ func (m *Manager) shutdown(ctx context.Context) {
 	if m.cfg.DrainOnShutdown {
 		m.drain(ctx)
 	}
+	m.keepArrivals(time.Now())
 	deadline := time.NewTimer(shutdownWait)
 	defer deadline.Stop()
 	for m.busyWithSteps() > 0 {

@@ -93,6 +93,14 @@ type store interface {
 	Records() ([]state.Record, error)
 }
 
+// history keeps durably how jobs arrive, by pool. It is not needed to find
+// runners again.
+type history interface {
+	// PutArrivals writes all of the pools or none; nil removes one.
+	PutArrivals(pools map[string][]byte) error
+	Arrivals() (map[string][]byte, error)
+}
+
 // Ports are the ways out of the loop.
 type Ports struct {
 	Engine    engine
@@ -103,6 +111,7 @@ type Ports struct {
 	Voice     runnerVoice
 	Issuer    issuer // needed for pools with SelfRegister only
 	Store     store
+	History   history  // nil if how jobs arrive is learned anew at each start
 	Pressure  pressure // nil if the host's load does not matter
 	Sizer     sizer    // needed with a reserve only
 }

@@ -2,6 +2,8 @@ package pool
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -36,13 +38,22 @@ func (m *Manager) reconfigure(cfg Config) {
 		}
 	}
 	cfg.Version, cfg.Instance, cfg.OnRemoved = m.cfg.Version, m.cfg.Instance, m.cfg.OnRemoved
+	m.keepArrivals(time.Now())
 	m.cfg = cfg
+	m.recall(time.Now())
+	maps.DeleteFunc(m.arrivals.pools, func(name string, _ *plan.Arrivals) bool { return !cfg.isAuto(name) })
 	m.pace.Pace = newPace(cfg.Pace).Pace
 	m.starts.setMost(cfg.ParallelStarts)
 	m.ends.setMost(cfg.ParallelStarts)
 	for name := range m.retired {
 		m.conditions.set("pool "+name, "", time.Now())
 	}
+}
+
+// isAuto reports whether a pool is configured that ever chooses by itself how
+// many runners are ready.
+func (c *Config) isAuto(pool string) bool {
+	return slices.ContainsFunc(c.Spec.Pools, func(p plan.Pool) bool { return p.Name == pool && p.EverAuto() != nil })
 }
 
 // optionsOf returns the options of a pool, also of one that is no longer

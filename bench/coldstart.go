@@ -35,7 +35,6 @@ type coldFigures struct {
 // cold is the stage of each kind.
 type cold struct {
 	hook, ahead, poll, hand, idle *stage
-	pollRested                    time.Time // when the polling daemon was last done
 }
 
 // coldStart measures how long one job waits when there is no runner: with the
@@ -56,10 +55,11 @@ func coldStart(ctx context.Context, b *bench) error {
 		*s.stage = made
 	}
 	set := settings{pool: "max: 4", limits: b.opts.limits, image: b.image, network: b.host.network}
+	set.pollActive = pollInterval
 	if err := c.poll.run(ctx, set); err != nil {
 		return err
 	}
-	set.webhook = true
+	set.webhook, set.pollActive = true, 0
 	if err := c.hook.run(ctx, set); err != nil {
 		return err
 	}
@@ -117,20 +117,17 @@ func (c *cold) byStandby(ctx context.Context) (time.Duration, error) {
 	return took, c.ahead.rest(ctx, 1)
 }
 
-// byPoll times one job with the daemon that polls, once that polls at its usual
-// pace again. The job comes at any time between two polls.
+// byPoll times one job with the daemon that polls each second, whatever happens.
+// The job comes at any time between two polls.
 func (c *cold) byPoll(ctx context.Context) (time.Duration, error) {
-	rest := max(c.poll.b.coldRest-time.Since(c.pollRested), 0)
-	if err := pause(ctx, rest+rand.N(pollInterval)); err != nil {
+	if err := pause(ctx, rand.N(pollInterval)); err != nil {
 		return 0, err
 	}
 	took, err := c.poll.started(ctx, c.poll.queue(1, 0))
 	if err != nil {
 		return 0, err
 	}
-	err = c.poll.empty(ctx)
-	c.pollRested = time.Now()
-	return took, err
+	return took, c.poll.empty(ctx)
 }
 
 // byHand times one job with the bare sequence, which begins at once.

@@ -37,7 +37,6 @@ type options struct {
 type sizes struct {
 	coldJobs    int           // jobs of each kind
 	coldPause   time.Duration // the longest pause between two jobs
-	coldRest    time.Duration // after which the daemon is back at its usual pace
 	burst       int           // jobs at once
 	trial       int           // containers with which the best parallelism is found
 	rounds      int           // of burst and teardown
@@ -63,7 +62,7 @@ func (o options) sizes() sizes {
 		}
 	}
 	return sizes{
-		coldJobs: o.jobs, coldPause: time.Second, coldRest: 5500 * time.Millisecond, burst: o.burst, trial: 24, rounds: o.rounds,
+		coldJobs: o.jobs, coldPause: time.Second, burst: o.burst, trial: 24, rounds: o.rounds,
 		churnJobs: 2000, churnSlots: 50, resident: 1000, residentFor: time.Minute, idlePools: 100, idleFor: 30 * time.Second,
 		planSize: planSize{jobs: 10_000, runners: 2000, pools: 100}, planRuns: 15, puts: 25, putTurns: 12,
 	}

@@ -48,14 +48,15 @@ type stage struct {
 
 // settings are what a stage's daemon is configured with, beside defaults.
 type settings struct {
-	pools    int    // pools, of which the first serves the jobs
-	pool     string // settings of each, as "min: 1, max: 2"
-	limits   string
-	webhook  bool
-	engine   string // socket of the engine; empty: the machine's
-	image    string
-	network  string
-	debugLog bool
+	pools      int    // pools, of which the first serves the jobs
+	pool       string // settings of each, as "min: 1, max: 2"
+	limits     string
+	webhook    bool
+	pollActive time.Duration // 0 for the default
+	engine     string        // socket of the engine; empty: the machine's
+	image      string
+	network    string
+	debugLog   bool
 }
 
 // newStage serves a Gitea at an address of this machine.
@@ -134,6 +135,9 @@ func (s *stage) config(set settings) string {
 	fmt.Fprintf(&b, "limits: {%s}\nstate_dir: %s\ncontrol_socket: %s\n", set.limits, filepath.Join(s.dir, "state"), filepath.Join(s.dir, "c.sock"))
 	if set.engine != "" {
 		fmt.Fprintf(&b, "docker: {host: \"unix://%s\"}\n", set.engine)
+	}
+	if set.pollActive > 0 {
+		fmt.Fprintf(&b, "poll_active: %s\n", set.pollActive)
 	}
 	if set.debugLog {
 		b.WriteString("log: {level: debug}\n")

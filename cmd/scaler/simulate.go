@@ -156,7 +156,7 @@ func writeFile(path string, write func(io.Writer) error) error {
 // simulatedFleet is what the daemon would make of the configuration.
 func simulatedFleet(cfg *config.Config) simulate.Fleet {
 	fleet := fleetConfig(cfg, "")
-	f := simulate.Fleet{Spec: fleet.Spec, Ephemeral: make(map[string]bool, len(fleet.Pools)), Active: fleet.Pace.Active, Usual: fleet.Pace.Usual}
+	f := simulate.Fleet{Spec: fleet.Spec, Ephemeral: make(map[string]bool, len(fleet.Pools)), Polls: fleet.Pace.Polls}
 	// There is no Docker host of which something could be kept.
 	f.Spec.Reserve = plan.Resources{}
 	for name, p := range fleet.Pools {

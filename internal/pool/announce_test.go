@@ -6,11 +6,12 @@ import (
 	"time"
 
 	"scaler.io/scaler/internal/giteatest"
+	"scaler.io/scaler/internal/plan"
 )
 
 func TestEventIsFollowedByACycle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, giteatest.Options{}, func(c *Config) { c.Pace = Pace{Active: time.Hour, Usual: time.Hour} })
+		r := newRig(t, giteatest.Options{}, func(c *Config) { c.Pace = Pace{Polls: plan.Polls{Active: time.Hour, Usual: time.Hour}} })
 		r.run()
 		r.after(time.Second)
 		before := r.m.Status().Cycle
@@ -32,7 +33,7 @@ func TestEventIsFollowedByACycle(t *testing.T) {
 
 func TestPollsAreQuickWhileSomethingHappens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, giteatest.Options{}, func(c *Config) { c.Pace = Pace{Active: 250 * time.Millisecond, Usual: time.Second} })
+		r := newRig(t, giteatest.Options{}, func(c *Config) { c.Pace = Pace{Polls: plan.Polls{Active: 250 * time.Millisecond, Usual: time.Second}} })
 		r.run()
 		r.after(time.Minute)
 		cycles := func(d time.Duration) uint64 {
@@ -49,8 +50,13 @@ func TestPollsAreQuickWhileSomethingHappens(t *testing.T) {
 			t.Errorf("%d cycles in 4 s after a job came", n)
 		}
 		r.after(5 * time.Second)
+		if n := cycles(10 * time.Second); n < 17 || n > 30 {
+			t.Errorf("%d cycles from 10 s to 20 s after", n)
+		}
+		r.after(10 * time.Second) // the job is over
+		r.after(30 * time.Second)
 		if n := cycles(10 * time.Second); n < 9 || n > 13 {
-			t.Errorf("%d cycles in 10 s while a job runs and nothing happens", n)
+			t.Errorf("%d cycles in 10 s, half a minute after anything happened", n)
 		}
 		r.after(time.Minute)
 		r.stop()

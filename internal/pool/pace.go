@@ -3,11 +3,11 @@ package pool
 import (
 	"math/rand/v2"
 	"time"
+
+	"scaler.io/scaler/internal/plan"
 )
 
 const (
-	// activeFor is how long after something has happened more is expected.
-	activeFor = 5 * time.Second
 	// quietAfter is how long nothing must have happened for the polls to
 	// become rarer, where events are known to arrive.
 	quietAfter = 5 * time.Minute
@@ -21,8 +21,7 @@ const (
 
 // Pace says how often the server is asked for jobs.
 type Pace struct {
-	Active time.Duration // while something happens
-	Usual  time.Duration
+	plan.Polls
 	// Quiet holds when nothing has happened for long and events are known to
 	// arrive, by which the next job is seen at once all the same.
 	Quiet time.Duration
@@ -99,12 +98,12 @@ func (p *pace) interval(now time.Time) time.Duration {
 	arrive := p.arrive(now)
 	since := now.Sub(p.happened)
 	switch {
-	case !p.happened.IsZero() && since < activeFor:
-		return p.Active
 	case arrive && since >= quietAfter:
 		return p.Quiet
+	case p.happened.IsZero():
+		return p.Usual
 	}
-	return p.Usual
+	return p.After(since)
 }
 
 // jittered is the interval, less up to a tenth, so that many daemons of one

@@ -3,6 +3,8 @@ package pool
 import (
 	"testing"
 	"time"
+
+	"scaler.io/scaler/internal/plan"
 )
 
 func TestPace(t *testing.T) {
@@ -26,8 +28,9 @@ func TestPace(t *testing.T) {
 		want   time.Duration
 	}{
 		"at the start":                               {func(*pace) {}, 0, usual},
-		"just after something":                       {func(p *pace) { p.happens(start) }, activeFor - 1, active},
-		"some time after":                            {func(p *pace) { p.happens(start) }, activeFor, usual},
+		"just after something":                       {func(p *pace) { p.happens(start) }, 7 * time.Second, active},
+		"some time after":                            {func(p *pace) { p.happens(start) }, 15 * time.Second, 500 * time.Millisecond},
+		"half a minute after":                        {func(p *pace) { p.happens(start) }, 30 * time.Second, usual},
 		"long after, without events":                 {func(p *pace) { hear(p, true, false, 5) }, time.Hour, usual},
 		"long after, with events":                    {func(p *pace) { hear(p, true, true, 5) }, time.Hour, quiet},
 		"not that long after":                        {func(p *pace) { hear(p, true, true, 5) }, quietAfter, usual},
@@ -35,14 +38,14 @@ func TestPace(t *testing.T) {
 		"events of jobs that no poll has seen":       {func(p *pace) { hear(p, false, true, 5) }, time.Hour, usual},
 		"an event that came after the poll":          {func(p *pace) { hear(p, true, false, 5); hear(p, false, true, 5) }, time.Hour, quiet},
 		"one job that no event named, long ago":      {func(p *pace) { hear(p, true, true, 5); p.found(99, start) }, time.Hour, usual},
-		"one job that no event has named yet":        {func(p *pace) { hear(p, true, true, 5); p.found(99, start.Add(time.Hour-eventDelay)) }, time.Hour, usual},
+		"one job that no event has named yet":        {func(p *pace) { hear(p, true, true, 5); p.found(99, start.Add(time.Hour-eventDelay)) }, time.Hour, 300 * time.Millisecond},
 		"events that come again after one was lost":  {func(p *pace) { p.found(99, start.Add(-time.Hour)); p.arrive(start); hear(p, true, true, 5) }, time.Hour, quiet},
 		"an event without a job is something":        {func(p *pace) { p.announced(0, start) }, time.Second, active},
 		"a clock that was set back changes no usual": {func(p *pace) { p.happens(start.Add(time.Hour)) }, 0, active},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			p := newPace(Pace{Active: active, Usual: usual, Quiet: quiet})
+			p := newPace(Pace{Polls: plan.Polls{Active: active, Usual: usual}, Quiet: quiet})
 			tt.before(p)
 			if got := p.interval(start.Add(tt.at)); got != tt.want {
 				t.Errorf("interval %s, want %s", got, tt.want)
@@ -52,11 +55,11 @@ func TestPace(t *testing.T) {
 }
 
 func TestPaceKeepsItsOrder(t *testing.T) {
-	p := newPace(Pace{Active: time.Minute, Usual: time.Second, Quiet: time.Millisecond})
+	p := newPace(Pace{Polls: plan.Polls{Active: time.Minute, Usual: time.Second}, Quiet: time.Millisecond})
 	if p.Active != time.Second || p.Quiet != time.Second {
 		t.Errorf("active %s, quiet %s; want neither beyond the usual", p.Active, p.Quiet)
 	}
-	if p := newPace(Pace{Usual: time.Second}); p.Active != time.Second {
+	if p := newPace(Pace{Polls: plan.Polls{Usual: time.Second}}); p.Active != time.Second {
 		t.Errorf("without one, active is %s", p.Active)
 	}
 	for range 1000 {
@@ -67,7 +70,7 @@ func TestPaceKeepsItsOrder(t *testing.T) {
 }
 
 func TestPaceForgets(t *testing.T) {
-	p := newPace(Pace{Usual: time.Second})
+	p := newPace(Pace{Polls: plan.Polls{Usual: time.Second}})
 	now := time.Now()
 	for i := range int64(10_000) {
 		p.announced(i, now)

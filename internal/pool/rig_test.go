@@ -88,7 +88,7 @@ func newRig(t *testing.T, serverOpts giteatest.Options, change ...func(*Config))
 			Token: "instance", Labels: []plan.Label{{Name: "linux", Schema: "host"}}, Ephemeral: true, DataDir: "/data",
 			RunnerConfig: func(runner string) ([]byte, error) { return []byte("runner: {} # of " + runner + "\n"), nil },
 		}},
-		Pace: Pace{Usual: time.Second}, ParallelStarts: 4, ShutdownTimeout: 10 * time.Minute,
+		Pace: Pace{Polls: plan.Polls{Usual: time.Second}}, ParallelStarts: 4, ShutdownTimeout: 10 * time.Minute,
 	}
 	for _, c := range change {
 		c(&r.config)

@@ -26,7 +26,8 @@ func newDaemon(w *world) *daemon {
 	d := &daemon{world: w, spec: w.fleet.Spec, byName: make(map[string]*runner), seenAt: slices.Repeat([]time.Duration{never}, len(w.trace.Jobs))}
 	d.spec.Pools = slices.Clone(d.spec.Pools)
 	d.spec.CanNudge = true
-	d.pace = pace{active: min(w.fleet.Active, w.fleet.Usual), usual: w.fleet.Usual, happened: -activeFor}
+	d.pace = pace{Polls: w.fleet.Polls}
+	d.pace.happened = -d.pace.Faded()
 	return d
 }
 

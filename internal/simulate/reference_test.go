@@ -55,11 +55,7 @@ func (x *reference) run() {
 	for left := len(x.trace.Jobs); left > 0; x.now += tick {
 		left -= x.happen()
 		x.arrive()
-		interval := x.fleet.Usual
-		if x.last-x.event < activeFor {
-			interval = x.fleet.Active
-		}
-		if x.now-x.last >= interval || x.urgent && x.now-x.last >= cycleGap {
+		if x.now-x.last >= x.fleet.After(x.last-x.event) || x.urgent && x.now-x.last >= cycleGap {
 			x.cycle()
 		}
 	}

@@ -25,9 +25,8 @@ type Fleet struct {
 	Spec plan.Spec
 	// Ephemeral has the pools, by name, whose runners take one job each.
 	Ephemeral map[string]bool
-	// Active and Usual say how often the daemon asks for jobs: Active while
-	// something happens and five seconds after, Usual else.
-	Active, Usual time.Duration
+	// Polls says how often the daemon asks for jobs.
+	plan.Polls
 }
 
 // Options are the circumstances.

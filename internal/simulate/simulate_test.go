@@ -23,7 +23,7 @@ func pool(name string, change ...func(*plan.Pool)) plan.Pool {
 
 // fleet is one of ephemeral runners, but for the pools that are named.
 func fleet(pools []plan.Pool, persistent ...string) Fleet {
-	f := Fleet{Spec: plan.Spec{Pools: pools, DrainSettle: 10 * time.Second}, Ephemeral: make(map[string]bool), Active: 250 * time.Millisecond, Usual: time.Second}
+	f := Fleet{Spec: plan.Spec{Pools: pools, DrainSettle: 10 * time.Second}, Ephemeral: make(map[string]bool), Polls: plan.Polls{Active: 250 * time.Millisecond, Usual: time.Second}}
 	for _, p := range pools {
 		f.Ephemeral[p.Name] = true
 	}
@@ -46,7 +46,8 @@ func jobs(label string, times ...float64) []Job {
 var twenty = Options{ColdStarts: []time.Duration{20 * time.Second}, Seed: 1}
 
 // The figures are worked out by hand. The daemon looks at 0 s and then each
-// second; after something has happened each quarter of a second for five.
+// second; after something has happened each quarter of a second, and then more
+// and more rarely.
 func TestRun(t *testing.T) {
 	idleOne := func(p *plan.Pool) { p.Idle = 1 }
 	maxOne := func(p *plan.Pool) { p.Max = 1 }
@@ -67,8 +68,9 @@ func TestRun(t *testing.T) {
 		// The second one is seen at 1.25 s.
 		{name: "more often while something happens", fleet: fleet([]plan.Pool{pool("linux")}), jobs: jobs("linux", 0.4, 60, 1.1, 60),
 			wait: Waits{P50: 20150 * time.Millisecond, P95: 20600 * time.Millisecond, Max: 20600 * time.Millisecond}, runners: 80 + 80, busy: 120, starts: 2, peak: 2},
-		// One runner from 0 s to 40 s, its successor from 30 s on.
-		{name: "an idle runner", fleet: fleet([]plan.Pool{pool("linux", idleOne)}), jobs: jobs("linux", 30, 10), runners: 40 + 10, busy: 10, starts: 2, peak: 2},
+		// One runner from 0 s to 40 s, its successor from 30.2 s on: the polls
+		// after 20 s, when the first came online, come there.
+		{name: "an idle runner", fleet: fleet([]plan.Pool{pool("linux", idleOne)}), jobs: jobs("linux", 30, 10), runners: 40 + 9.8, busy: 10, starts: 2, peak: 2},
 		// The first has it from 21 s to 31 s. Its place is free at once, the
 		// next cycle comes 50 ms later, and the second is online at 51.05 s.
 		{name: "no more than max", fleet: fleet([]plan.Pool{pool("linux", maxOne)}), jobs: jobs("linux", 1, 10, 1, 10),
@@ -76,10 +78,10 @@ func TestRun(t *testing.T) {
 		// The same runner takes both, and is idle for 69 s in between.
 		{name: "persistent", fleet: fleet([]plan.Pool{pool("linux")}, "linux"), jobs: jobs("linux", 1, 10, 100, 10),
 			wait: Waits{P95: 20 * time.Second, Max: 20 * time.Second}, runners: 20 + 10 + 69 + 10, busy: 20, starts: 1, peak: 1},
-		// Idle since 31 s, drained at 331 s, stopped at 341 s; another one from
-		// 400.1 s on, since the polls go by the last cycle, at 341.1 s.
+		// Idle since 31 s, drained at 331.1 s, told to stop at 341.2 s and seen to
+		// have ended with the poll after; another one from 400.25 s on.
 		{name: "idle timeout", fleet: fleet([]plan.Pool{pool("linux")}, "linux"), jobs: jobs("linux", 1, 10, 400, 10),
-			wait: Waits{P50: 20 * time.Second, P95: 20100 * time.Millisecond, Max: 20100 * time.Millisecond}, runners: 340 + 30, busy: 20, starts: 2, peak: 1},
+			wait: Waits{P50: 20 * time.Second, P95: 20250 * time.Millisecond, Max: 20250 * time.Millisecond}, runners: 340.6 + 30, busy: 20, starts: 2, peak: 1},
 		// The second half only: the runner of the first job is idle in it from
 		// 50 s to 100 s.
 		{name: "warm-up", fleet: fleet([]plan.Pool{pool("linux")}, "linux"), jobs: jobs("linux", 1, 10, 100, 10),
@@ -118,9 +120,10 @@ func TestRunByScheduleAndLabels(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The daemon's last cycle before 8:00 was one that came between two polls.
-	if want := 7*time.Hour + 20*time.Second + 50*time.Millisecond; r.Pools[0].Wait.Max != want || r.Pools[1].Wait.Max != 20*time.Second {
-		t.Errorf("waits are %s and %s, want %s and 20s", r.Pools[0].Wait.Max, r.Pools[1].Wait.Max, want)
+	// The polls go by the last cycle, which was one that came between two.
+	linux, windows := 7*time.Hour+20*time.Second+100*time.Millisecond, 20*time.Second+500*time.Millisecond
+	if r.Pools[0].Wait.Max != linux || r.Pools[1].Wait.Max != windows {
+		t.Errorf("waits are %s and %s, want %s and %s", r.Pools[0].Wait.Max, r.Pools[1].Wait.Max, linux, windows)
 	}
 	if r.Unserved != 0 || r.Jobs != 2 {
 		t.Errorf("%d of %d jobs are unserved", r.Unserved, r.Jobs)

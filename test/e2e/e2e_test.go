@@ -40,6 +40,7 @@ func TestEndToEnd(t *testing.T) {
 		{"gateway: one token, twenty runners", checkGateway},
 		{"gateway: busy runners", checkGatewayBusy},
 		{"gateway: containers that register themselves", checkSelfRegistration},
+		{"fifty jobs from zero with pauses", checkColdStarts},
 		{"scale-downs while jobs arrive", checkScaleDowns},
 		{"kills during a burst", checkKills},
 	} {

@@ -1,0 +1,41 @@
+package e2e
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"scaler.io/scaler/internal/realgitea"
+)
+
+// With no runner there and default settings, half of the jobs are to be begun
+// within usuallyWithin of being queued, and 95 of 100 within nearlyAlwaysWithin.
+const (
+	usuallyWithin      = 600 * time.Millisecond
+	nearlyAlwaysWithin = 1300 * time.Millisecond
+)
+
+// checkColdStarts queues fifty jobs one at a time, with random pauses of 2 s to
+// 20 s between them.
+func checkColdStarts(t *testing.T, r *rig) {
+	slow(t)
+	const n = 50
+	rnd := random(t, 50)
+	d := r.daemon(t, settings{Pools: []pool{{Name: "cold", Label: "cold", Max: 10}}})
+	repo := r.repo(t, realgitea.Admin, "cold", 1, "sleep 300ms")
+	w := r.watch(t, repo)
+	var jobs []course
+	for i := range n {
+		r.nothingLeft(t, goneWithin)
+		pause(t, 2*time.Second+time.Duration(rnd.Int64N(int64(18*time.Second))))
+		r.gitea.Dispatch(t, repo, workflowFile)
+		jobs = w.succeed(t, i+1, time.Minute)
+	}
+	r.nothingLeft(t, goneWithin)
+	t.Log(figures(waits(jobs)))
+	sorted := slices.Sorted(slices.Values(waits(jobs)))
+	if p50, p95 := sorted[n/2-1], sorted[n*95/100]; p50 > usuallyWithin || p95 > nearlyAlwaysWithin {
+		t.Errorf("p50 %s and p95 %s, want at most %s and %s", p50, p95, usuallyWithin, nearlyAlwaysWithin)
+	}
+	wantQuiet(t, d)
+}

@@ -15,9 +15,10 @@ func TestCompare(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Two wait for a start that is seen at once, and two more are kept ready
-	// beside them.
-	if p := r.Policy; p.Wait != (Waits{0, 20 * time.Second, 20 * time.Second, 20 * time.Second}) || p.Starts != 6 || p.Peak != 6 {
+	// Two wait for a start that is begun with the poll half a second later, and
+	// two more are kept ready beside them.
+	const late = 20*time.Second + 500*time.Millisecond
+	if p := r.Policy; p.Wait != (Waits{0, late, late, late}) || p.Starts != 6 || p.Peak != 6 {
 		t.Errorf("policy: %+v", p)
 	}
 	if z := r.FromZero; z.Wait.P50 != 20*time.Second || z.Starts != 4 || z.Peak != 4 || z.Runners != 4*80*time.Second {

@@ -137,3 +137,14 @@ func (s Surplus) Lasting(now time.Time, d time.Duration) int {
 	}
 	return n
 }
+
+// Grows is when the surplus that has lasted for d next becomes more if nothing
+// changes, zero for never.
+func (s Surplus) Grows(now time.Time, d time.Duration) time.Time {
+	for i := 1; i < len(s) && d > 0; i++ {
+		if at := s[i].since.Add(d); at.After(now) {
+			return at
+		}
+	}
+	return time.Time{}
+}

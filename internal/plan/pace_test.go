@@ -184,3 +184,28 @@ func TestSurplusIsTheLeastOfAStretch(t *testing.T) {
 		t.Errorf("without patience %d", got)
 	}
 }
+
+// What Lasting says changes just when Grows has said that it would.
+func TestSurplusGrows(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 5))
+	for range 500 {
+		var s Surplus
+		at, d := now, time.Duration(r.IntN(20))*time.Second
+		for range r.IntN(8) {
+			at = at.Add(time.Duration(r.IntN(5)) * time.Second)
+			s = s.Note(at, r.IntN(6))
+		}
+		had, next := s.Lasting(at, d), s.Grows(at, d)
+		for range 60 {
+			at = at.Add(time.Second)
+			got := s.Lasting(at, d)
+			if got != had && !next.Equal(at) {
+				t.Fatalf("%v for %s: %d become %d at %s, expected at %s", s, d, had, got, at, next)
+			}
+			if next.Equal(at) {
+				next = s.Grows(at, d)
+			}
+			had = got
+		}
+	}
+}

@@ -20,6 +20,10 @@ type daemon struct {
 	views   []plan.Runner // what it knows of them
 	byName  map[string]*runner
 	jobs    []plan.Job // of the snapshot
+
+	tempos    []tempo // by pool
+	forecasts []*forecast
+	counted   int // jobs of the trace up to this one are counted in the forecasts
 }
 
 func newDaemon(w *world) *daemon {
@@ -28,6 +32,14 @@ func newDaemon(w *world) *daemon {
 	d.spec.CanNudge = true
 	d.pace = pace{Polls: w.fleet.Polls}
 	d.pace.happened = -d.pace.Faded()
+	d.tempos = make([]tempo, len(d.spec.Pools))
+	for i := range d.spec.Pools {
+		// What a runner on standby saves is for the cold starts to say.
+		d.spec.Pools[i].Standby = 0
+		if auto := d.spec.Pools[i].Auto; auto != nil {
+			d.forecasts = append(d.forecasts, &forecast{pool: i, wait: auto.Wait})
+		}
+	}
 	return d
 }
 
@@ -43,9 +55,19 @@ func (d *daemon) cycle() {
 	d.observe()
 	d.pace.last = w.now
 	now := w.trace.Start.Add(w.now)
+	d.setReady(now)
+	for i := range d.spec.Pools {
+		d.spec.Pools[i].Recent = d.tempos[i].recent(d.spec.Pools[i].Pace, now)
+	}
 	p := plan.Compute(d.spec, plan.Snapshot{Now: now, Jobs: d.queued(), Runners: d.views})
+	d.learn(now, p)
 	for _, a := range p.Actions {
 		d.apply(a, now)
+	}
+	for i, c := range p.Pools {
+		if c.Surplus >= 0 {
+			d.tempos[i].surplus = d.tempos[i].surplus.Note(now, c.Surplus)
+		}
 	}
 	d.foresee(now, p)
 }
@@ -77,7 +99,14 @@ func (d *daemon) look(r *runner, now time.Time) {
 	had := v.HasJob
 	v.HasJob = r.job != none
 	if v.HasJob || had {
-		v.JobSeen = now
+		v.JobSeen, v.LastJobAt = now, now
+	}
+	if v.HasJob && r.job != r.seenJob {
+		r.seenJob = r.job
+		d.tempos[r.pool].active = now
+	}
+	if v.Phase == plan.PhaseStarting && r.state != starting && r.state != gone {
+		d.cameOnline(r, now.Sub(v.Since))
 	}
 	v.Used = v.Used || r.ephemeral && (v.HasJob || r.state == gone && v.Phase != plan.PhaseStopping)
 	if v.StartedAt.IsZero() && r.state != starting {
@@ -120,8 +149,9 @@ func (d *daemon) queued() []plan.Job {
 func (d *daemon) apply(a plan.Action, now time.Time) {
 	w := d.world
 	if a.Kind == plan.ActionStart {
-		pool := slices.IndexFunc(d.spec.Pools, func(p plan.Pool) bool { return p.Name == a.Pool })
+		pool := d.poolOf(a.Pool)
 		r := w.start(pool)
+		d.tempos[pool].starts, d.tempos[pool].active = append(d.tempos[pool].starts, now), now
 		d.runners, d.byName[r.name] = append(d.runners, r), r
 		d.views = append(d.views, plan.Runner{
 			Name: r.name, Pool: a.Pool, Scope: d.spec.Pools[pool].Scope, Phase: plan.PhaseStarting,
@@ -160,6 +190,15 @@ func (d *daemon) foresee(now time.Time, p plan.Plan) {
 		pool, schedule := d.spec.Pools[i].At(now)
 		timeouts[i] = pool.IdleTimeout
 		at(schedule.Next)
+		at(d.tempos[i].ramps(pool.Pace))
+		at(p.Pools[i].CoolingUntil)
+		at(d.tempos[i].surplus.Grows(now, pool.IdleTimeout))
+	}
+	if slices.ContainsFunc(p.Actions, func(a plan.Action) bool { return a.Kind == plan.ActionDrain }) {
+		at(now.Add(1)) // at the next poll there may be another one to go
+	}
+	if len(d.forecasts) > 0 {
+		at(now.Truncate(lookAgain).Add(lookAgain))
 	}
 	for i := range d.views {
 		v := &d.views[i]

@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"slices"
 	"strings"
 
 	"scaler.io/scaler/internal/plan"
@@ -13,6 +14,7 @@ type server struct {
 	world   *world
 	kinds   []kind
 	kindOf  []int32     // for each job of the trace
+	by      []int32     // for each job the pool that took it, or none
 	kindsOf [][]int32   // for each pool the kinds that it serves
 	idle    [][]*runner // for each pool the free ones, in no order
 	waiting int         // jobs that wait
@@ -27,7 +29,7 @@ type kind struct {
 
 func newServer(w *world) *server {
 	pools := w.fleet.Spec.Pools
-	s := &server{world: w, kindOf: make([]int32, len(w.trace.Jobs)), kindsOf: make([][]int32, len(pools)), idle: make([][]*runner, len(pools))}
+	s := &server{world: w, kindOf: make([]int32, len(w.trace.Jobs)), by: slices.Repeat([]int32{none}, len(w.trace.Jobs)), kindsOf: make([][]int32, len(pools)), idle: make([][]*runner, len(pools))}
 	bySet, byJob := make(map[string]int32), make(map[string]int32)
 	for i := range w.trace.Jobs {
 		j := &w.trace.Jobs[i]
@@ -119,7 +121,7 @@ func (s *server) free(r *runner) {
 // give lets a runner begin a job.
 func (s *server) give(r *runner, j int32) {
 	w := s.world
-	r.job = j
+	r.job, s.by[j] = j, int32(r.pool)
 	s.running++
 	w.set(r, busy)
 	w.change(r)

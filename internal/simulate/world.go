@@ -58,6 +58,7 @@ type runner struct {
 	startedAt time.Duration
 	disabled  bool  // the server gives it no job
 	job       int32 // none while it has none
+	seenJob   int32 // the last one that the daemon has seen it have
 	place     int   // in the server's list of idle ones
 	changed   bool  // since the daemon has last looked
 }
@@ -152,7 +153,7 @@ func (w *world) start(pool int) *runner {
 func (w *world) newRunner(pool int) *runner {
 	w.made++
 	p := &w.fleet.Spec.Pools[pool]
-	return &runner{id: w.made, name: fmt.Sprintf("%s-%08d", p.Name, w.made), pool: pool, ephemeral: w.fleet.Ephemeral[p.Name], startedAt: w.now, job: none}
+	return &runner{id: w.made, name: fmt.Sprintf("%s-%08d", p.Name, w.made), pool: pool, ephemeral: w.fleet.Ephemeral[p.Name], startedAt: w.now, job: none, seenJob: none}
 }
 
 func (w *world) online(r *runner) {

@@ -1,0 +1,92 @@
+package simulate
+
+import (
+	"slices"
+	"time"
+
+	"scaler.io/scaler/internal/plan"
+)
+
+// tempo is what a pool did lately, for its ramp, its cool_down and the wait
+// before surplus runners go.
+type tempo struct {
+	starts  []time.Time
+	active  time.Time
+	surplus plan.Surplus
+}
+
+// recent puts the tempo into the planner's terms.
+func (t *tempo) recent(p plan.Pace, now time.Time) plan.Recent {
+	old := 0
+	for old < len(t.starts) && (p.Starts == 0 || now.Sub(t.starts[old]) >= p.Per) {
+		old++
+	}
+	t.starts = slices.Delete(t.starts, 0, old)
+	return plan.Recent{Starts: t.starts, Active: t.active, Surplus: t.surplus}
+}
+
+// ramps is when the pool may start another runner though it may not now, zero
+// if it may.
+func (t *tempo) ramps(p plan.Pace) time.Time {
+	if p.Starts == 0 || len(t.starts) < p.Starts {
+		return time.Time{}
+	}
+	return t.starts[len(t.starts)-p.Starts].Add(p.Per)
+}
+
+// forecast is what a pool that chooses by itself how many runners are ready
+// knows of its jobs.
+type forecast struct {
+	pool     int
+	wait     time.Duration // of its target
+	arrivals plan.Arrivals
+}
+
+// lookAgain is how often at least the choice of ready runners is made anew.
+const lookAgain = time.Minute
+
+// setReady has the pools choose how many runners they keep ready.
+func (d *daemon) setReady(now time.Time) {
+	for _, f := range d.forecasts {
+		d.spec.Pools[f.pool].SetReady(&f.arrivals, now)
+	}
+}
+
+// learn takes note of the jobs that this cycle has seen for the first time.
+func (d *daemon) learn(now time.Time, p plan.Plan) {
+	came := make([]int, len(d.spec.Pools))
+	for j := d.counted; j < d.world.arrived; j++ {
+		if by := d.world.server.by[j]; by >= 0 {
+			came[by]++
+		}
+	}
+	for i := range p.Decisions {
+		j := int(p.Decisions[i].Job.ID) - 1
+		if j < d.counted {
+			continue
+		}
+		pool := d.poolOf(p.Decisions[i].Pool)
+		if pool < 0 {
+			pool = d.world.server.kinds[d.world.server.kindOf[j]].pools[0]
+		}
+		came[pool]++
+	}
+	d.counted = d.world.arrived
+	for _, f := range d.forecasts {
+		f.arrivals.Look(now)
+		f.arrivals.Add(now, came[f.pool], f.wait)
+	}
+}
+
+// cameOnline takes note of how long a start took.
+func (d *daemon) cameOnline(r *runner, took time.Duration) {
+	for _, f := range d.forecasts {
+		if f.pool == r.pool {
+			f.arrivals.Started(took)
+		}
+	}
+}
+
+func (d *daemon) poolOf(name string) int {
+	return slices.IndexFunc(d.spec.Pools, func(p plan.Pool) bool { return p.Name == name })
+}

@@ -36,7 +36,7 @@ func newDaemon(w *world) *daemon {
 	for i := range d.spec.Pools {
 		// What a runner on standby saves is for the cold starts to say.
 		d.spec.Pools[i].Standby = 0
-		if auto := d.spec.Pools[i].Auto; auto != nil {
+		if auto := d.spec.Pools[i].EverAuto(); auto != nil {
 			d.forecasts = append(d.forecasts, &forecast{pool: i, wait: auto.Wait})
 		}
 	}

@@ -100,7 +100,7 @@ func fleetConfig(cfg *config.Config, instance string) pool.Config {
 		out.Spec.Pools = append(out.Spec.Pools, plan.Pool{
 			Name: p.Name, Scope: scopes[p.RegistrationToken], Labels: names, Min: p.Min, Idle: p.Idle.Count, Auto: poolAuto(p), Max: p.Max, Standby: p.Standby,
 			IdleTimeout: p.IdleTimeout, Windows: p.Windows(), Pace: p.Pace(), BootTimeout: p.BootTimeout, ShutdownTimeout: p.ShutdownTimeout,
-			Cost: p.Cost(), Priority: p.Priority, Weight: p.Weight,
+			Cost: p.Cost(), Priority: p.Priority, Weight: p.Weight, MaxPerRepo: p.MaxPerRepo, MaxPerOwner: p.MaxPerOwner,
 		})
 		out.Pools[p.Name] = pool.Options{
 			Token: p.RegistrationToken, Labels: p.Labels, Ephemeral: p.Ephemeral, DataDir: p.Container.DataDir,

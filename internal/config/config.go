@@ -107,6 +107,8 @@ type Pool struct {
 	RunnerConfig      RunnerConfig     `yaml:"runner_config" default:"{}" example:"{runner: {envs: {TZ: Europe/Berlin}}}" doc:"Settings for the runner's own configuration file, into which they are merged. Not checked, except that runner.file, runner.capacity, runner.labels and runner.shutdown_timeout belong to the daemon."`
 	Priority          int              `yaml:"priority" default:"0" min:"-1000" max:"1000" doc:"Pools of a higher priority are served first: where the limits do not suffice for all, and with a job that several pools could take."`
 	Weight            int              `yaml:"weight" default:"1" min:"1" max:"1000" doc:"The pool's share of the runners where the limits do not suffice for all pools of its priority: with 3 it gets three for each of a pool with 1."`
+	MaxPerRepo        int              `yaml:"max_per_repo" default:"0" min:"0" doc:"Runners of the pool at most that are busy with jobs of one repository, or started for them; its other jobs wait, or go to another pool. 0 is no limit."`
+	MaxPerOwner       int              `yaml:"max_per_owner" default:"0" min:"0" doc:"The same for all repositories of one owner together."`
 	Schedule          []Window         `yaml:"schedule" default:"[]" doc:"Windows of time with other numbers. Of several that hold at once the last one counts, alone: see docs/policy.md."`
 	Container         Container        `yaml:"container" doc:"How the runner's container is made."`
 }

@@ -80,7 +80,7 @@ func TestEveryKey(t *testing.T) {
 			Name: "gpu-1", RegistrationToken: "minted", Registration: RegisterByContainer,
 			Labels: []plan.Label{{Name: "gpu"}, {Name: "ubuntu", Schema: "docker", Args: "//ubuntu:24.04"}, {Name: "linux", Schema: "host"}},
 			Image:  "registry.example.com/runner:latest",
-			Min:    1, Idle: Idle{Count: 2}, TargetWait: &TargetWait{P99: ptr(time.Second)}, IdleMax: ptr(2), Max: 3, BootTimeout: 90 * time.Second, ShutdownTimeout: time.Hour, Priority: -5, Weight: 3,
+			Min:    1, Idle: Idle{Count: 2}, TargetWait: &TargetWait{P99: ptr(time.Second)}, IdleMax: ptr(2), Max: 3, BootTimeout: 90 * time.Second, ShutdownTimeout: time.Hour, Priority: -5, Weight: 3, MaxPerRepo: 2, MaxPerOwner: 3,
 			Ramp: &Ramp{Starts: 4, Per: 90 * time.Second}, CoolDown: 10 * time.Minute,
 			RunnerConfig: RunnerConfig("container:\n    options: null\nlog:\n    level: debug\nrunner:\n    capacity: 1\n" +
 				"    envs:\n        TZ: Europe/Berlin\n    fetch_interval: 1s\n    file: .runner\n    shutdown_timeout: 1h0m0s\n"),

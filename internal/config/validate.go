@@ -109,6 +109,7 @@ func validatePools(d *decoder, c *Config) {
 			d.knownToken(at, p.RegistrationToken, tokens)
 		}
 		validateCounts(d, *p, path)
+		validateCeilings(d, *p, path)
 		validateSchedule(d, *p, path)
 		validateAuto(d, *p, path)
 		validateLabels(d, *p, path)
@@ -160,6 +161,13 @@ func validateCounts(d *decoder, p Pool, path string) {
 	}
 	if d.ok(path+".idle") && p.Idle.Count > p.Max {
 		d.report(path+".idle", "idle %d is more than max %d: lower idle or raise max", p.Idle.Count, p.Max)
+	}
+}
+
+// validateCeilings reports a ceiling that another one makes pointless.
+func validateCeilings(d *decoder, p Pool, path string) {
+	if at := path + ".max_per_repo"; p.MaxPerOwner > 0 && p.MaxPerRepo > p.MaxPerOwner && d.ok(path, at, path+".max_per_owner") {
+		d.report(at, "max_per_repo %d is more than max_per_owner %d: lower it, or raise max_per_owner", p.MaxPerRepo, p.MaxPerOwner)
 	}
 }
 

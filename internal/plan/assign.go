@@ -19,6 +19,7 @@ const none = -1
 // it takes a step for each kind in each pool that it visits.
 type assignment struct {
 	kinds    *kinds
+	ceilings *ceilings
 	kind     []int32 // for each job its kind, or none if no pool may serve it
 	pool     []int32 // for each job its pool, or none
 	waiting  []int32 // the jobs that have no place and some pool, in order
@@ -38,10 +39,11 @@ type assignment struct {
 }
 
 // newAssignment finds the pools of each job.
-func newAssignment(jobs []Decision, pools int, m *Matcher) *assignment {
+func newAssignment(jobs []Decision, pools int, m *Matcher, c *ceilings) *assignment {
 	byJob := make([]int32, 3*len(jobs))
 	a := &assignment{
-		kinds:    newKinds(m),
+		kinds:    newKinds(m, c),
+		ceilings: c,
 		kind:     byJob[:len(jobs)],
 		pool:     byJob[len(jobs) : 2*len(jobs)],
 		waiting:  byJob[2*len(jobs) : 2*len(jobs)],
@@ -89,8 +91,9 @@ func (a *assignment) placeOne(j int32) bool {
 	if a.beaten[kind] {
 		return false
 	}
-	i := a.free(a.kinds.set(kind))
+	i := a.free(kind)
 	if i == none {
+		a.ceilings.begin(len(a.beaten))
 		copy(a.seen, a.shut)
 		i = a.find(kind)
 	}
@@ -111,10 +114,13 @@ func (a *assignment) placeOne(j int32) bool {
 // find is a pool that has a place for a job of the kind, or none. It moves
 // other jobs if need be.
 func (a *assignment) find(kind int32) int {
-	set := a.kinds.set(kind)
-	if i := a.free(set); i != none {
+	if i := a.free(kind); i != none {
 		return i
 	}
+	if a.ceilings != nil {
+		return a.findUnder(kind)
+	}
+	set := a.kinds.set(kind)
 	for i := a.unseen(set); i != none; i = a.unseen(set) {
 		a.seen.add(i)
 		a.vain++
@@ -167,11 +173,15 @@ func (a *assignment) leads(pool int, others poolSet) bool {
 	return false
 }
 
-// free is the first pool of the set that has a place, or none.
-func (a *assignment) free(set poolSet) int {
+// free is the first pool of the kind that has a place, or none.
+func (a *assignment) free(kind int32) int {
+	set, repo := a.kinds.set(kind), a.kinds.repo[kind]
 	for w := range set {
 		for open := set[w] & a.open[w]; open != 0; open &= open - 1 {
 			i := w*64 + bits.TrailingZeros64(open)
+			if repo != none && a.ceilings.reached(repo, i) != none {
+				continue
+			}
 			if a.count[i] < a.capacity[i] || a.grow != nil && a.grow(i) {
 				return i
 			}
@@ -196,7 +206,9 @@ func (a *assignment) unseen(set poolSet) int {
 func (a *assignment) put(j int32, pool int) {
 	a.pool[j] = int32(pool)
 	a.count[pool]++
-	if k := a.kind[j]; !a.fixed[k] {
+	k := a.kind[j]
+	a.ceilings.count(a.kinds.repo[k], pool, 1)
+	if !a.fixed[k] {
 		a.lanes.join(j, k, pool)
 	}
 }
@@ -214,6 +226,7 @@ func (a *assignment) withdraw(had, kept []int) {
 	for j := len(a.pool) - 1; all > 0; j-- {
 		if i := a.pool[j]; i != none && lose[i] > 0 {
 			a.pool[j] = none
+			a.ceilings.count(a.kinds.repo[a.kind[j]], int(i), -1)
 			lose[i]--
 			all--
 		}

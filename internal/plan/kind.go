@@ -3,18 +3,21 @@ package plan
 import "slices"
 
 // kinds numbers the sets of pools that jobs may be served by, as jobs come
-// that need them.
+// that need them. Where a pool of the set has a ceiling, each repository makes a
+// kind of its own.
 type kinds struct {
-	matcher *Matcher
-	width   int
-	covers  map[string]poolSet // the pools that cover a repository
-	scratch poolSet
-	sets    []uint64 // one set after the other, by number
-	table   []int32  // numbers by the hash of their sets, or none
+	matcher  *Matcher
+	ceilings *ceilings
+	width    int
+	covers   map[string]poolSet // the pools that cover a repository
+	scratch  poolSet
+	sets     []uint64 // one set after the other, by number
+	repo     []int32  // by number the id of the repository, or none if no ceiling asks for it
+	table    []int32  // numbers by the hash of their sets, or none
 }
 
-func newKinds(m *Matcher) *kinds {
-	k := &kinds{matcher: m, width: m.width, covers: make(map[string]poolSet), scratch: make(poolSet, m.width)}
+func newKinds(m *Matcher, c *ceilings) *kinds {
+	k := &kinds{matcher: m, ceilings: c, width: m.width, covers: make(map[string]poolSet), scratch: make(poolSet, m.width)}
 	k.rehash(1 << 8)
 	return k
 }
@@ -30,13 +33,15 @@ func (k *kinds) of(job *Job) int32 {
 		k.sets = k.sets[:n]
 		return none
 	}
-	at := k.find(set)
+	repo := k.ceilings.of(set, job)
+	at := k.find(set, repo)
 	if kind := k.table[at]; kind != none {
 		k.sets = k.sets[:n]
 		return kind
 	}
 	kind := int32(n / k.width)
 	k.table[at] = kind
+	k.repo = append(k.repo, repo)
 	if 2*k.count() > len(k.table) {
 		k.rehash(2 * len(k.table))
 	}
@@ -58,11 +63,11 @@ func (k *kinds) covering(repo string) poolSet {
 	return k.scratch
 }
 
-// find is where a set stands in the table, or where it belongs.
-func (k *kinds) find(set poolSet) uint64 {
+// find is where a set and a repository stand in the table, or where they belong.
+func (k *kinds) find(set poolSet, repo int32) uint64 {
 	mask := uint64(len(k.table) - 1)
-	at := set.hash() & mask
-	for k.table[at] != none && !slices.Equal(k.set(k.table[at]), set) {
+	at := (set.hash() ^ uint64(repo+1)*0x9e3779b97f4a7c15>>32) & mask
+	for k.table[at] != none && (k.repo[k.table[at]] != repo || !slices.Equal(k.set(k.table[at]), set)) {
 		at = (at + 1) & mask
 	}
 	return at
@@ -72,7 +77,7 @@ func (k *kinds) find(set poolSet) uint64 {
 func (k *kinds) rehash(size int) {
 	k.table = slices.Repeat([]int32{none}, size)
 	for kind := range int32(k.count()) {
-		k.table[k.find(k.set(kind))] = kind
+		k.table[k.find(k.set(kind), k.repo[kind])] = kind
 	}
 }
 

@@ -23,6 +23,7 @@ const (
 	ObstacleSchedule ObstacleKind = "schedule" // likewise, by the window that holds
 	ObstacleRamp     ObstacleKind = "ramp"     // it has started as many lately as it may
 	ObstacleBudget   ObstacleKind = "budget"   // all pools together have what they may have
+	ObstacleCeiling  ObstacleKind = "ceiling"  // the job's repository or owner has as many runners of it as it may
 	ObstacleProbe    ObstacleKind = "probe"    // one runner tries, after failures
 )
 

@@ -28,22 +28,26 @@ func (r *refusals) why(job *Job, kind int32) string {
 		}
 	}
 	if r.kinds[kind] == "" {
-		r.kinds[kind] = r.whyNoPlace(r.assigned.kinds.set(kind))
+		r.kinds[kind] = r.whyNoPlace(kind)
 	}
 	return r.kinds[kind]
 }
 
-// whyNoPlace lists what the pools of a job say, a repeated reason once.
-func (r *refusals) whyNoPlace(pools poolSet) string {
+// whyNoPlace lists what the pools of a kind of jobs say, a repeated reason once.
+func (r *refusals) whyNoPlace(kind int32) string {
 	text, last := r.text[:0], ""
-	for i := range pools.all {
-		if r.full[i] == last {
+	for i := range r.assigned.kinds.set(kind).all {
+		why := r.full[i]
+		if o, reached := r.assigned.ceilings.obstacle(r.assigned.kinds.repo[kind], i, r.pools[i]); reached && r.pools[i].hold == "" {
+			why = o.Reason
+		}
+		if why == last {
 			continue
 		}
 		if last != "" {
 			text = append(text, "; "...)
 		}
-		last = r.full[i]
+		last = why
 		text = append(text, last...)
 	}
 	r.text = text

@@ -10,7 +10,7 @@ import (
 // Where the budget does not suffice for those, it is shared among the pools, and
 // in each the youngest jobs wait.
 func (c *computation) serve() {
-	a := newAssignment(c.jobs, len(c.pools), c.matcher)
+	a := newAssignment(c.jobs, len(c.pools), c.matcher, newCeilings(c.pools, c.snap.Runners))
 	c.assigned = a
 	for i, p := range c.pools {
 		a.capacity[i] = max(p.supply-p.Idle, 0)

@@ -69,6 +69,10 @@ type Pool struct {
 	// Weight is the pool's share of the runners among pools of its priority,
 	// where not all can have what they want; 0 counts as 1.
 	Weight int
+	// MaxPerRepo and MaxPerOwner bound how many runners of the pool may be busy
+	// with, or wait for, jobs of one repository and of one owner; 0 is no bound.
+	// Jobs beyond that are no demand of the pool.
+	MaxPerRepo, MaxPerOwner int
 }
 
 // Spec is what the operator wants.
@@ -105,6 +109,8 @@ type Runner struct {
 	// HasJob is true if an in_progress job names the runner: the one proof
 	// that it is busy.
 	HasJob bool
+	// Repo is the repository of that job, "owner/name".
+	Repo string
 	// JobSeen is when a list last showed it with a job, zero for never. A
 	// list of several pages can miss a job while others come and go, so one
 	// look at it is not enough to end a runner that had one.

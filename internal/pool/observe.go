@@ -123,7 +123,7 @@ func (m *Manager) needs(seen *observation) map[plan.Scope]*need {
 func (m *Manager) view(ctx context.Context, scope plan.Scope, n *need) *scopeView {
 	v := &scopeView{running: make(map[int64]plan.Job), runners: make(map[int64]plan.ServerRunner)}
 	if n.queue {
-		list, err := m.ports.Forge.QueuedJobs(ctx, scope, max(n.limit, 1), plan.NewMatcher(n.pools).Serves)
+		list, err := m.ports.Forge.QueuedJobs(ctx, scope, max(n.limit, 1), plan.Demand(n.pools))
 		if err != nil {
 			v.err = err
 			return v
@@ -251,6 +251,9 @@ func (r *runner) forPlan(now time.Time) plan.Runner {
 		Used: r.rec.Used, HasJob: r.job != nil, JobSeen: r.jobSeen, LastJobAt: r.rec.LastJobAt, CreatedAt: r.rec.CreatedAt, StartedAt: r.rec.StartedAt, Since: r.rec.Since, Note: r.rec.Note,
 		Registered: r.rec.Identity != nil, Gone: r.gone, Told: r.rec.Signalled, Cost: r.rec.Cost,
 		Prepared: r.op == "" && r.rec.Phase == plan.PhaseStandby && r.rec.Identity != nil && !time.Now().Before(r.retryAt),
+	}
+	if r.job != nil {
+		p.Repo = r.job.Repo
 	}
 	if r.rec.Phase == plan.PhaseDraining && !r.rec.Disabled {
 		p.Since = now // the wait begins when the server has confirmed it

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -111,6 +112,8 @@ func writeRunner(b *bytes.Buffer, r plan.RunnerStatus, now time.Time) {
 		{"Created for", orDash(clean(r.Reason))},
 		{"Jobs", map[bool]string{true: "one (ephemeral)", false: "any number"}[r.Ephemeral]},
 		{"Last job", jobID(r.Job)},
+		{"Jobs so far", strconv.Itoa(r.Jobs)},
+		{"Outdated", orDash(clean(r.Outdated))},
 		{"Id in Gitea", jobID(r.ServerID)},
 		{"Container", orDash(r.Container)},
 	}

@@ -46,6 +46,8 @@ func TestWriteRunner(t *testing.T) {
   Created for  job 41 of acme/app waits and no runner of the pool is free
   Jobs         one (ephemeral)
   Last job     41
+  Jobs so far  0
+  Outdated     -
   Id in Gitea  7
   Container    0123456789abcdef
 

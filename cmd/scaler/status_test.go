@@ -92,6 +92,8 @@ func TestWriteStatus(t *testing.T) {
 			{Kind: plan.HostFreeDisk, Path: "/srv\x1b", Holds: true}}}},
 			want: []string{"\nHOST\n  WHAT             VALUE    LIMIT   NEW RUNNERS\n  memory           35.25 %  20 %    wait\n" +
 				"  free_memory      3GiB     512MiB  start\n  free_disk /srv?  -        -       wait\n"}},
+		{name: "outdated runners", status: plan.Status{Runners: []plan.RunnerStatus{{Name: "a", Pool: "linux", Outdated: "another\x1bimage"}, {Name: "b", Pool: "linux"}}},
+			want: []string{"\nTO BE REPLACED (1)\n  NAME  POOL   WHY\n  a     linux  another?image\n\nQUEUE"}},
 		{name: "limits", status: plan.Status{Budgets: []plan.Budget{{Resource: "runners", Taken: 3, Limit: 20}, {Resource: "cpus", Taken: 4.5, Limit: 7, Host: 8, Reserve: 1},
 			{Resource: "memory", Taken: 3 << 30, Limit: 8 << 30}}},
 			want: []string{"\nLIMITS\n  WHAT     TAKEN  LIMIT  FROM\n  runners  3      20     limits.runners\n" +

@@ -54,6 +54,7 @@ func writeStatus(b *bytes.Buffer, s plan.Status, now time.Time, width int) {
 	writeSchedules(b, s.Pools, now)
 	section(b, "RUNNERS (%d)", len(s.Runners))
 	writeRunners(b, s.Runners, now)
+	writeOutdated(b, s.Runners)
 	writeQueue(b, s.Queue, max(s.QueueSize, len(s.Queue)), now)
 }
 
@@ -125,6 +126,21 @@ func writeRunners(b *bytes.Buffer, runners []plan.RunnerStatus, now time.Time) {
 			orDash(clean(cmp.Or(r.Note, r.Reason)))})
 	}
 	table(b, rows)
+}
+
+// writeOutdated writes which runners are to be replaced, and why. It writes
+// nothing if there are none.
+func writeOutdated(b *bytes.Buffer, runners []plan.RunnerStatus) {
+	rows := [][]string{{"NAME", "POOL", "WHY"}}
+	for _, r := range runners {
+		if r.Outdated != "" {
+			rows = append(rows, []string{r.Name, r.Pool, clean(r.Outdated)})
+		}
+	}
+	if len(rows) > 1 {
+		section(b, "TO BE REPLACED (%d)", len(rows)-1)
+		table(b, rows)
+	}
 }
 
 // writeQueue writes the queued jobs, those that no pool serves first. The

@@ -55,7 +55,7 @@ func wire(cfg *config.Config, store *state.Store, log *slog.Logger, change ...fu
 	for _, c := range change {
 		c(&fleetCfg)
 	}
-	ports := pool.Ports{Engine: engine, Inspector: engine, Sweeper: engine, Sizer: engine, Forge: client, Registrar: p.registrar, Voice: client, Store: store, History: store}
+	ports := pool.Ports{Engine: engine, Images: engine, Inspector: engine, Sweeper: engine, Sizer: engine, Forge: client, Registrar: p.registrar, Voice: client, Store: store, History: store}
 	own := &ownRunners{engine: engine}
 	if cfg.Gateway != nil {
 		if p.gateway, err = newGateway(cfg, p, store, own, log); err != nil {
@@ -99,11 +99,12 @@ func fleetConfig(cfg *config.Config, instance string) pool.Config {
 		}
 		out.Spec.Pools = append(out.Spec.Pools, plan.Pool{
 			Name: p.Name, Scope: scopes[p.RegistrationToken], Labels: names, Min: p.Min, Idle: p.Idle.Count, Auto: poolAuto(p), Max: p.Max, Standby: p.Standby,
-			IdleTimeout: p.IdleTimeout, Windows: p.Windows(), Pace: p.Pace(), BootTimeout: p.BootTimeout, ShutdownTimeout: p.ShutdownTimeout,
+			IdleTimeout: p.IdleTimeout, Windows: p.Windows(), Pace: p.Pace(), Renewal: p.Renewal(), BootTimeout: p.BootTimeout, ShutdownTimeout: p.ShutdownTimeout,
 			Cost: p.Cost(), Priority: p.Priority, Weight: p.Weight, MaxPerRepo: p.MaxPerRepo, MaxPerOwner: p.MaxPerOwner,
 		})
 		out.Pools[p.Name] = pool.Options{
-			Token: p.RegistrationToken, Labels: p.Labels, Ephemeral: p.Ephemeral, DataDir: p.Container.DataDir,
+			Recipe: p.Recipe(scopes[p.RegistrationToken]),
+			Token:  p.RegistrationToken, Labels: p.Labels, Ephemeral: p.Ephemeral, DataDir: p.Container.DataDir,
 			RunnerConfig: func(runner string) ([]byte, error) {
 				return p.RunnerConfig.WithJobOptions(docker.JobOptions(instance, runner))
 			},

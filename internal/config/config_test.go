@@ -27,7 +27,7 @@ func defaults() *Config {
 		Pools: []Pool{{
 			Name: "linux", RegistrationToken: "instance", Registration: RegisterByDaemon,
 			Labels: []plan.Label{{Name: "linux", Schema: "host"}}, Image: "gitea/runner:latest",
-			Max: 10, IdleTimeout: 5 * time.Minute, BootTimeout: 2 * time.Minute,
+			Max: 10, IdleTimeout: 5 * time.Minute, BootTimeout: 2 * time.Minute, MaxUnavailable: plan.Portion{Count: 1},
 			Ephemeral: true, Weight: 1, ShutdownTimeout: 3 * time.Hour, Schedule: []Window{},
 			RunnerConfig: RunnerConfig("log:\n    level: info\nrunner:\n    capacity: 1\n    file: .runner\n    shutdown_timeout: 3h0m0s\n"),
 			Container: Container{
@@ -82,6 +82,7 @@ func TestEveryKey(t *testing.T) {
 			Image:  "registry.example.com/runner:latest",
 			Min:    1, Idle: Idle{Count: 2}, TargetWait: &TargetWait{P99: ptr(time.Second)}, IdleMax: ptr(2), Max: 3, BootTimeout: 90 * time.Second, ShutdownTimeout: time.Hour, Priority: -5, Weight: 3, MaxPerRepo: 2, MaxPerOwner: 3,
 			Ramp: &Ramp{Starts: 4, Per: 90 * time.Second}, CoolDown: 10 * time.Minute,
+			MaxLifetime: 24 * time.Hour, MaxJobs: 50, MaxUnavailable: plan.Portion{Percent: 25},
 			RunnerConfig: RunnerConfig("container:\n    options: null\nlog:\n    level: debug\nrunner:\n    capacity: 1\n" +
 				"    envs:\n        TZ: Europe/Berlin\n    fetch_interval: 1s\n    file: .runner\n    shutdown_timeout: 1h0m0s\n"),
 			Schedule: []Window{

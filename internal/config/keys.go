@@ -68,12 +68,13 @@ var (
 	runnerConfigType = reflect.TypeFor[RunnerConfig]()
 	spaceType        = reflect.TypeFor[Space]()
 	idleType         = reflect.TypeFor[Idle]()
+	portionType      = reflect.TypeFor[plan.Portion]()
 )
 
 // isMapping reports whether the type is decoded from a mapping with the keys
 // of its fields.
 func isMapping(t reflect.Type) bool {
-	return t.Kind() == reflect.Struct && t != scopeType && t != labelType && t != secretType && t != spaceType && t != cronType && t != timezoneType && t != idleType
+	return t.Kind() == reflect.Struct && t != scopeType && t != labelType && t != secretType && t != spaceType && t != cronType && t != timezoneType && t != idleType && t != portionType
 }
 
 // kind names the key's type for people, as in "duration".
@@ -95,6 +96,8 @@ func (k key) kind() string {
 		return "secret"
 	case t == spaceType:
 		return "size or share"
+	case t == portionType:
+		return "number or share"
 	case t == idleType:
 		return "whole number or auto"
 	case t == cronType:

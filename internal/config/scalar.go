@@ -46,6 +46,8 @@ func (d *decoder) scalarParser(k key) func(*yaml.Node) (any, error) {
 		return textParser(k, k.parseLevel)
 	case spaceType:
 		return k.parseSpace
+	case portionType:
+		return k.parsePortion
 	case idleType:
 		return k.parseIdle
 	case cronType:

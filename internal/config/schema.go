@@ -52,6 +52,8 @@ func mapped(t reflect.Type) *jsonschema.Schema {
 		return &jsonschema.Schema{Type: "object"}
 	case spaceType:
 		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Type: "string", Pattern: spacePattern}, {Type: "integer", Minimum: json.Number("0")}}}
+	case portionType:
+		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Type: "string", Pattern: portionPattern}, {Type: "integer", Minimum: json.Number("1")}}}
 	case idleType:
 		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Const: autoIdle}, {Type: "integer", Minimum: json.Number("0")}}}
 	case secretType:

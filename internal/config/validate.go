@@ -112,6 +112,7 @@ func validatePools(d *decoder, c *Config) {
 		validateCeilings(d, *p, path)
 		validateSchedule(d, *p, path)
 		validateAuto(d, *p, path)
+		validateRenewal(d, *p, path)
 		validateLabels(d, *p, path)
 		validateContainer(d, p.Container, path+".container")
 		p.RunnerConfig = renderRunnerConfig(d, *p, path+".runner_config")

@@ -88,6 +88,7 @@ type Engine struct {
 	pools    map[string]Options
 	refresh  time.Duration        // see Config.Refresh
 	present  map[string]bool      // images that were seen on the engine
+	ids      map[string]string    // their ids, as far as they are known
 	pulled   map[string]time.Time // when a pull was last done, by pullKey
 	owned    map[string]bool      // full ids of containers that were seen to be ours
 	removing map[string]bool      // full ids of containers that we are removing
@@ -113,6 +114,7 @@ func New(cfg Config) (*Engine, error) {
 		backoff:  backoff{first: 250 * time.Millisecond, max: 15 * time.Second},
 		refresh:  cfg.Refresh,
 		present:  map[string]bool{},
+		ids:      map[string]string{},
 		pulled:   map[string]time.Time{},
 		owned:    map[string]bool{},
 		removing: map[string]bool{},

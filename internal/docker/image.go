@@ -73,13 +73,11 @@ func pullKey(pool string, o Options) string {
 
 func (e *Engine) ensureImage(ctx context.Context, key string, o Options) error {
 	if o.Pull != PullAlways {
-		err := e.call(ctx, "inspect image "+o.Image, func(ctx context.Context) error {
-			_, err := e.client.ImageInspect(ctx, o.Image)
-			return err
-		})
+		id, err := e.inspectImage(ctx, o.Image)
 		switch {
 		case err == nil:
 			e.markImage(o.Image, true)
+			e.noteID(o.Image, id)
 			return nil
 		case !errors.Is(err, plan.ErrNotFound):
 			return err
@@ -93,8 +91,32 @@ func (e *Engine) ensureImage(ctx context.Context, key string, o Options) error {
 	if err := e.pull(ctx, o); err != nil {
 		return err
 	}
+	// Without its id it is there all the same.
+	id, err := e.inspectImage(ctx, o.Image)
+	if err != nil {
+		e.log.Debug("id of the pulled image not known", "image", o.Image, "err", err)
+	}
 	e.markPulled(o.Image, key)
+	e.noteID(o.Image, id)
 	return nil
+}
+
+func (e *Engine) inspectImage(ctx context.Context, ref string) (id string, err error) {
+	err = e.call(ctx, "inspect image "+ref, func(ctx context.Context) error {
+		found, err := e.client.ImageInspect(ctx, ref)
+		id = found.ID
+		return err
+	})
+	return id, err
+}
+
+// Image returns the id of the image that the containers of a pool are made
+// from, as it was last looked up or pulled, and "" if it is not known. Only a
+// comparison with another answer means anything.
+func (e *Engine) Image(pool string) string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.ids[e.pools[pool].Image]
 }
 
 // pull pulls the image and reads the engine's report to its end: the engine
@@ -205,9 +227,17 @@ func (e *Engine) imageSeen(ref string) bool {
 func (e *Engine) markImage(ref string, present bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	delete(e.ids, ref)
 	if present {
 		e.present[ref] = true
 	} else {
 		delete(e.present, ref)
 	}
+}
+
+// noteID notes the id of an image that is there, "" if it is not known.
+func (e *Engine) noteID(ref, id string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.ids[ref] = id
 }

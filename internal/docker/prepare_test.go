@@ -23,12 +23,14 @@ type depot struct {
 	networks map[string]bool
 	lacks    map[string]bool // of the registry
 	asked    map[string]int  // "pull x", "inspect x", "network x"
+	pulled   map[string]bool // the next look at it belongs to the pull, and is not counted
+	id       string          // of all images
 	pulling  chan struct{}   // if not nil, each pull is announced on it
 	release  chan struct{}   // and waits for this
 }
 
 func newDepot() *depot {
-	return &depot{images: map[string]bool{}, networks: map[string]bool{}, lacks: map[string]bool{}, asked: map[string]int{}}
+	return &depot{images: map[string]bool{}, networks: map[string]bool{}, lacks: map[string]bool{}, asked: map[string]int{}, pulled: map[string]bool{}}
 }
 
 func (d *depot) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -50,9 +52,12 @@ func (d *depot) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			d.mu.Lock()
 		}
 		found = !d.lacks[image]
-		d.images[image] = d.images[image] || found
+		d.images[image], d.pulled[image] = d.images[image] || found, found
 	case isImage:
-		d.asked["inspect "+image]++
+		if !d.pulled[image] {
+			d.asked["inspect "+image]++
+		}
+		d.pulled[image] = false
 		found = d.images[image]
 	case isNetwork:
 		d.asked["network "+network]++
@@ -66,7 +71,7 @@ func (d *depot) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, `{"message":"manifest unknown: %s"}`, path)
 		return
 	}
-	fmt.Fprint(w, `{}`)
+	fmt.Fprintf(w, `{"Id":%q}`, d.id)
 }
 
 // took returns what was asked since the last time.
@@ -233,6 +238,35 @@ func TestStartsUseThePreparedImage(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Image tells whether containers are made from another image than before.
+func TestImageTellsWhatWasPulled(t *testing.T) {
+	d := newDepot()
+	e := d.engine(t, time.Hour, map[string]Options{"p": {Image: "example.com/x", Pull: PullAlways}, "q": {Image: "example.com/y"}})
+	ask := func(id string) {
+		t.Helper()
+		d.mu.Lock()
+		d.id = id
+		d.mu.Unlock()
+		e.age(time.Hour)
+		if err := e.Prepare(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if e.Image("p") != id || e.Image("q") != id {
+			t.Errorf("images %q and %q, want %q", e.Image("p"), e.Image("q"), id)
+		}
+	}
+	if e.Image("p") != "" || e.Image("none") != "" {
+		t.Error("an image is known before it was looked at")
+	}
+	ask("sha256:1")
+	ask("sha256:2")
+	d.set(d.lacks, "example.com/x", true)
+	e.age(time.Hour)
+	if err := e.Prepare(t.Context()); err == nil || e.Image("p") != "sha256:2" {
+		t.Errorf("after a pull that failed (%v) it is %q", err, e.Image("p"))
 	}
 }
 

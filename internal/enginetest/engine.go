@@ -40,6 +40,7 @@ type Engine struct {
 	peak       int
 	jobs       map[string][]string // containers of jobs, by runner
 	volumes    map[string]bool     // of jobs
+	image      string
 	running    sync.WaitGroup
 }
 
@@ -71,6 +72,20 @@ func (e *Engine) Fail(call string, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.faults[call] = err
+}
+
+// SetImage changes the id of the image that containers are made from.
+func (e *Engine) SetImage(id string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.image = id
+}
+
+// Image implements pool.Images.
+func (e *Engine) Image(string) string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.image
 }
 
 // Before has f called once, before the next call of that name is processed, as

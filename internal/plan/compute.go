@@ -30,6 +30,7 @@ func Compute(spec Spec, snap Snapshot) Plan {
 	}
 	c.serve()
 	if snap.Hold == "" {
+		c.renew()
 		c.keepReady()
 		c.nudge()
 		c.shrink()
@@ -74,6 +75,7 @@ func newComputation(spec Spec, snap Snapshot) *computation {
 		p := c.byName[r.Pool]
 		if p != nil {
 			p.add(r)
+			p.noteStale(r, snap.Now)
 		}
 		if r.Phase != PhaseStandby {
 			c.budget.take(r.cost(p))
@@ -156,7 +158,7 @@ func (c *computation) shrink() {
 			if surplus <= 0 {
 				break
 			}
-			if idle < p.IdleTimeout || c.unknown(r) {
+			if idle < p.IdleTimeout || c.unknown(r) || p.misfit(r) {
 				continue
 			}
 			surplus--
@@ -177,7 +179,7 @@ func (c *computation) nudge() {
 		if !p.overdue || c.snap.Now.Sub(p.NudgedAt) < nudgeAgain {
 			continue
 		}
-		k := slices.IndexFunc(p.idle, func(r *Runner) bool { return c.snap.Now.Sub(r.Since) >= nudgeAfter && !c.unknown(r) })
+		k := slices.IndexFunc(p.idle, func(r *Runner) bool { return c.snap.Now.Sub(r.Since) >= nudgeAfter && !c.unknown(r) && !p.misfit(r) })
 		if k < 0 {
 			continue
 		}
@@ -198,7 +200,12 @@ func (c *computation) nudge() {
 func (c *computation) window(p *pool, sets bool) string { return p.span.note(sets, c.snap.Now) }
 
 // takeOut begins the way down of a free runner.
-func (c *computation) takeOut(r *Runner, reason string) { c.act(ActionDrain, r, reason) }
+func (c *computation) takeOut(r *Runner, reason string) {
+	if p := c.byName[r.Pool]; p != nil {
+		p.noteOut(r, c.snap.Now)
+	}
+	c.act(ActionDrain, r, reason)
+}
 
 // unknown reports whether it could not be read which jobs the runner has.
 func (c *computation) unknown(r *Runner) bool {

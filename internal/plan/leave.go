@@ -20,8 +20,10 @@ func (c *computation) leave() {
 			c.standBy(r)
 		case c.unknown(r):
 		case r.HasJob:
-			if c.byName[r.Pool] == nil && r.takesMore() {
+			if p := c.byName[r.Pool]; p == nil && r.takesMore() {
 				c.takeOut(r, "its pool is no longer configured: it finishes its job first")
+			} else {
+				c.retire(p, r)
 			}
 		case r.Gone:
 			c.bury(r)
@@ -31,7 +33,7 @@ func (c *computation) leave() {
 	}
 	for _, p := range c.pools {
 		// All that were buried at once: one by one would take long.
-		p.idle = slices.DeleteFunc(p.idle, func(r *Runner) bool { return r.Gone && !c.unknown(r) })
+		p.idle = slices.DeleteFunc(p.idle, func(r *Runner) bool { return (r.Gone || p.spent(r)) && !c.unknown(r) })
 	}
 	c.shed()
 }
@@ -44,6 +46,9 @@ func (c *computation) restart(r *Runner) bool {
 	p := c.byName[r.Pool]
 	if p == nil || r.Ephemeral || r.Told || r.Gone || !r.Registered || p.alive >= p.Max {
 		return false
+	}
+	if p.spent(r) || differs(p.Renewal.Recipe.Registration, r.Recipe.Registration) {
+		return false // another one comes in its place
 	}
 	if p.hold != "" || p.Probe && p.boot > 0 {
 		return true
@@ -97,6 +102,8 @@ func (c *computation) step(r *Runner) {
 	case PhaseIdle:
 		if p == nil {
 			c.takeOut(r, "its pool is no longer configured")
+		} else {
+			c.retire(p, r)
 		}
 	}
 }
@@ -144,7 +151,7 @@ func (c *computation) shedBusy(p *pool) {
 		if p.alive <= p.Max {
 			return
 		}
-		if r.Pool != p.Name || !r.HasJob || !r.takesMore() || c.unknown(r) {
+		if r.Pool != p.Name || !r.HasJob || !r.takesMore() || c.unknown(r) || p.spent(r) {
 			continue
 		}
 		reason := fmt.Sprintf("the pool's max is %d and it has %d", p.Max, p.alive)
@@ -165,7 +172,7 @@ func (r *Runner) takesMore() bool {
 // it out of idle.
 func (c *computation) lose(p *pool, r *Runner) {
 	p.alive--
-	p.supply--
+	p.supplied(r, -1)
 	p.count.Leaving++
 	if r.Phase == PhaseStarting {
 		p.boot--

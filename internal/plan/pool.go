@@ -15,7 +15,8 @@ type pool struct {
 	standby int       // runners that are kept ahead, or being made; they occupy no place
 	ready   []*Runner // of these, the ones that can be started
 	ramp    ramp      // what its pace lets start
-	overdue bool      // a job that it is to serve has waited for nudgeAfter
+	renewal renewal
+	overdue bool // a job that it is to serve has waited for nudgeAfter
 	hold    string
 	index   int     // in the order of the Spec
 	cost    amounts // of a runner
@@ -41,11 +42,11 @@ func (p *pool) add(r *Runner) {
 		p.count.Starting++
 		p.alive++
 		p.boot++
-		p.supply++
+		p.supplied(r, 1)
 	case r.Phase == PhaseIdle:
 		p.count.Idle++
 		p.alive++
-		p.supply++
+		p.supplied(r, 1)
 		p.idle = append(p.idle, r)
 	case r.Phase == PhaseBusy:
 		// Its job has just ended, or its scope could not be read.
@@ -56,6 +57,14 @@ func (p *pool) add(r *Runner) {
 		p.ending++
 	default:
 		p.count.Leaving++
+	}
+}
+
+// supplied counts a runner among those that are or will be free for the jobs
+// of the pool, or no more.
+func (p *pool) supplied(r *Runner, n int) {
+	if !p.misfit(r) {
+		p.supply += n
 	}
 }
 

@@ -43,6 +43,8 @@ type Pool struct {
 	// Pace is how quickly it grows and shrinks, Recent what it did lately.
 	Pace   Pace
 	Recent Recent
+	// Renewal says when its runners are replaced.
+	Renewal Renewal
 	// BootTimeout is how long a runner may take from the start of its
 	// container until it is online.
 	BootTimeout time.Duration
@@ -118,6 +120,11 @@ type Runner struct {
 	// LastJobAt is when it was given a job, or had ended one, for the last time
 	// in its life; zero for never. Its caches are as warm as this is near.
 	LastJobAt time.Time
+	Jobs      int // how many it has been given
+	// Recipe is what it was made from. If that differs from its pool's, Labels
+	// are the names of the labels that it was registered with.
+	Recipe Recipe
+	Labels []string
 	// Registered is true if its identity at the server is known.
 	Registered bool
 	// Prepared is true if it is on standby and can be started.
@@ -212,6 +219,8 @@ type PoolCount struct {
 	// Surplus is how many runners neither a job nor min or idle asks for, and
 	// -1 if that is not known.
 	Surplus int
+	// Outdated is how many runners are to be replaced.
+	Outdated int
 	// RampUntil is when the pool may start the next runner by its pace, and
 	// CoolingUntil when it may give up the next surplus one; zero is now.
 	RampUntil, CoolingUntil time.Time

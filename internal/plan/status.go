@@ -71,6 +71,8 @@ type PoolStatus struct {
 	// since its runners fail; Failures counts them since the last that worked.
 	BreakerOpen bool `json:"breaker_open"`
 	Failures    int  `json:"failures"`
+	// Outdated is how many of its runners are to be replaced.
+	Outdated int `json:"outdated,omitempty"`
 	// RampUntil is when it may start the next runner by its ramp, CoolingUntil
 	// when it may give up the next surplus one by its cool_down; zero is now.
 	RampUntil    time.Time `json:"ramp_until,omitzero"`
@@ -95,9 +97,11 @@ type RunnerStatus struct {
 	Job       int64     `json:"job,omitempty"`        // the last one
 	Jobs      int       `json:"jobs,omitempty"`       // how many it was seen with
 	LastJobAt time.Time `json:"last_job_at,omitzero"` // when the last one came or ended
-	Reason    string    `json:"reason"`               // why it was made
-	Note      string    `json:"note,omitempty"`
-	History   []Step    `json:"history,omitempty"`
+	// Outdated says why it is to be replaced, if it is.
+	Outdated string `json:"outdated,omitempty"`
+	Reason   string `json:"reason"` // why it was made
+	Note     string `json:"note,omitempty"`
+	History  []Step `json:"history,omitempty"`
 }
 
 // Step is one entry of a runner's history.
@@ -128,7 +132,7 @@ func NewStatus(spec Spec, p Plan) Status {
 		s.Pools = append(s.Pools, PoolStatus{
 			Name: c.Name, Scope: q.Scope.String(), Labels: q.Labels, Min: c.Min, IdleWant: c.IdleWant, IdleWhy: c.IdleWhy, Max: c.Max,
 			Waiting: c.Waiting, Standby: c.Standby, Starting: c.Starting, Idle: c.Idle, Busy: c.Busy, Leaving: c.Leaving, Hold: c.Hold,
-			RampUntil: c.RampUntil, CoolingUntil: c.CoolingUntil, Window: c.Schedule.Window, NextChange: c.Schedule.Next, NextWindow: c.Schedule.NextWindow,
+			Outdated: c.Outdated, RampUntil: c.RampUntil, CoolingUntil: c.CoolingUntil, Window: c.Schedule.Window, NextChange: c.Schedule.Next, NextWindow: c.Schedule.NextWindow,
 		})
 	}
 	for _, d := range p.Decisions {

@@ -190,6 +190,7 @@ func (m *Manager) adopt(ctx context.Context, seen *observation) {
 			m.conditions.set(subject, err.Error(), seen.at)
 			continue
 		}
+		m.completeRecipe(&rec)
 		r := &runner{rec: rec}
 		if !m.save(r) {
 			continue

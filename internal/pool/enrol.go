@@ -29,6 +29,7 @@ func (m *Manager) makeSelfRegistered(ctx context.Context, s step) (state.Record,
 	if err != nil {
 		rec.Unregistered = true // what was not started registers nothing
 	}
+	rec.Recipe.Image = m.imageOf(rec.Pool)
 	return rec, err
 }
 

@@ -167,6 +167,7 @@ func (m *Manager) spec(seen *observation) plan.Spec {
 		m.setHold(p, seen.at)
 		p.Probe = m.breakers[p.Name].probing
 		p.NudgedAt = m.nudged[p.Name]
+		p.Renewal.Recipe = m.recipeOf(p.Name)
 		p.Recent = m.tempoOf(p.Name).recent(p.Pace, seen.at)
 		if m.draining {
 			p.Min, p.Idle, p.Max, p.Standby, p.IdleTimeout, p.Windows, p.Auto = 0, 0, 0, 0, 0, nil, nil
@@ -228,7 +229,7 @@ func (m *Manager) snapshot(seen *observation) plan.Snapshot {
 	}
 	maps.DeleteFunc(m.firstSeen, func(id int64, _ time.Time) bool { return !known[id] && len(snap.Unknown) == 0 })
 	for _, name := range slices.Sorted(maps.Keys(m.runners)) {
-		snap.Runners = append(snap.Runners, m.runners[name].forPlan(seen.at))
+		snap.Runners = append(snap.Runners, m.forPlan(m.runners[name], seen.at))
 	}
 	return snap
 }
@@ -245,10 +246,10 @@ func (m *Manager) sawFirst(job int64, now time.Time) time.Time {
 }
 
 // forPlan is the runner in the planner's terms.
-func (r *runner) forPlan(now time.Time) plan.Runner {
+func (m *Manager) forPlan(r *runner, now time.Time) plan.Runner {
 	p := plan.Runner{
 		Name: r.rec.Name, Pool: r.rec.Pool, Scope: r.rec.Scope, Phase: r.rec.Phase, Ephemeral: r.rec.Ephemeral,
-		Used: r.rec.Used, HasJob: r.job != nil, JobSeen: r.jobSeen, LastJobAt: r.rec.LastJobAt, CreatedAt: r.rec.CreatedAt, StartedAt: r.rec.StartedAt, Since: r.rec.Since, Note: r.rec.Note,
+		Used: r.rec.Used, HasJob: r.job != nil, JobSeen: r.jobSeen, LastJobAt: r.rec.LastJobAt, Jobs: r.rec.Jobs, Recipe: r.rec.Recipe, Labels: m.otherLabels(r), CreatedAt: r.rec.CreatedAt, StartedAt: r.rec.StartedAt, Since: r.rec.Since, Note: r.rec.Note,
 		Registered: r.rec.Identity != nil, Gone: r.gone, Told: r.rec.Signalled, Cost: r.rec.Cost,
 		Prepared: r.op == "" && r.rec.Phase == plan.PhaseStandby && r.rec.Identity != nil && !time.Now().Before(r.retryAt),
 	}

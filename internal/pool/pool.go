@@ -38,7 +38,9 @@ type Options struct {
 	Token     string // name of the registration token
 	Labels    []plan.Label
 	Ephemeral bool
-	DataDir   string // working directory of the runner in its container
+	// Recipe is what its runners are made from, but for the image's id.
+	Recipe  plan.Recipe
+	DataDir string // working directory of the runner in its container
 	// RunnerConfig returns the content of a runner's configuration file.
 	RunnerConfig func(runner string) ([]byte, error)
 	// SelfRegister, if not nil, has the container register itself.
@@ -275,6 +277,7 @@ func (m *Manager) load() error {
 		// The time since it was disabled is the wall clock's, which may have
 		// been set since: the wait begins anew.
 		rec.Disabled = false
+		m.completeRecipe(&rec)
 		m.runners[rec.Name] = &runner{rec: rec}
 	}
 	m.recallTempos()

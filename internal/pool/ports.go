@@ -101,10 +101,18 @@ type history interface {
 	Arrivals() (map[string][]byte, error)
 }
 
+// images knows the images of the pools.
+type images interface {
+	// Image returns the id of the image that a pool's containers are made from
+	// now, "" if it is not known.
+	Image(pool string) string
+}
+
 // Ports are the ways out of the loop.
 type Ports struct {
 	Engine    engine
 	Inspector inspector
+	Images    images // nil if they make no difference
 	Sweeper   sweeper
 	Forge     forge
 	Registrar registrar

@@ -168,7 +168,7 @@ func (r *rig) run(change ...func(*Ports)) {
 		return plan.Secret(value), nil
 	}}}, 600)
 	r.config.Instance = store.Instance()
-	ports := Ports{Engine: r.engine, Inspector: r.engine, Sweeper: r.engine, Forge: client, Registrar: registrar, Voice: client, Store: store, History: store}
+	ports := Ports{Engine: r.engine, Images: r.engine, Inspector: r.engine, Sweeper: r.engine, Forge: client, Registrar: registrar, Voice: client, Store: store, History: store}
 	for _, c := range change {
 		c(&ports)
 	}

@@ -40,6 +40,7 @@ func (m *Manager) publish(spec plan.Spec, seen *observation, p plan.Plan) {
 		records[name] = m.runners[name].rec
 		s.Runners = append(s.Runners, m.runners[name].rec.Status())
 	}
+	m.noteOutdated(spec, s.Runners, seen.at)
 	m.records.Store(&records)
 	m.status.Store(&s)
 }

@@ -137,6 +137,7 @@ func (m *Manager) remake(ctx context.Context, s step, note string) (state.Record
 	if err != nil {
 		return rec, err
 	}
+	rec.Recipe.Container, rec.Recipe.Image = s.opts.Recipe.Container, m.imageOf(rec.Pool)
 	if _, err := m.launch(ctx, rec, s.opts); err != nil {
 		return rec, err
 	}
@@ -201,7 +202,7 @@ func (m *Manager) make(ctx context.Context, s step) (state.Record, error) {
 		rec.Unregistered = true
 	}
 	createErr := <-created
-	rec.ContainerID = containerID
+	rec.ContainerID, rec.Recipe.Image = containerID, m.imageOf(rec.Pool)
 	return rec, errors.Join(err, createErr)
 }
 

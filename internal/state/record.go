@@ -55,6 +55,8 @@ type Record struct {
 	// came to it or ended.
 	Jobs      int
 	LastJobAt time.Time
+	// Recipe is what it was made from, as far as that is known.
+	Recipe plan.Recipe
 	// JobContainers names the containers that it was seen to have made for
 	// its jobs, so that what they leave is still known when they are gone.
 	JobContainers []string
@@ -115,10 +117,18 @@ type stored struct {
 	Job          int64           `json:"job,omitempty"`
 	Jobs         int             `json:"jobs,omitempty"`
 	LastJobAt    time.Time       `json:"last_job_at,omitzero"`
+	Recipe       storedRecipe    `json:"recipe,omitzero"`
 	JobNames     []string        `json:"job_containers,omitempty"`
 	Reason       string          `json:"reason,omitempty"`
 	Note         string          `json:"note,omitempty"`
 	History      []plan.Step     `json:"history,omitempty"`
+}
+
+// storedRecipe is a plan.Recipe.
+type storedRecipe struct {
+	Registration string `json:"registration,omitempty"`
+	Container    string `json:"container,omitempty"`
+	Image        string `json:"image,omitempty"`
 }
 
 type storedIdentity struct {
@@ -135,7 +145,7 @@ func (r Record) encode() ([]byte, error) {
 	s := stored{
 		Name: r.Name, Pool: r.Pool, Token: r.Token, Scope: r.Scope.String(), Phase: r.Phase, Since: r.Since, CreatedAt: r.CreatedAt, StartedAt: r.StartedAt,
 		Ephemeral: r.Ephemeral, Used: r.Used, Online: r.Online, Disabled: r.Disabled, Nudging: r.Nudging, Signalled: r.Signalled, Concealed: r.Concealed, ContainerID: r.ContainerID, Unregistered: r.Unregistered, Deregistered: r.Deregistered, Existed: r.Existed, Cost: r.Cost, Job: r.Job, JobNames: r.JobContainers,
-		Jobs: r.Jobs, LastJobAt: r.LastJobAt,
+		Jobs: r.Jobs, LastJobAt: r.LastJobAt, Recipe: storedRecipe(r.Recipe),
 		Reason: r.Reason, Note: r.Note, History: r.History,
 	}
 	if id := r.Identity; id != nil {
@@ -160,7 +170,7 @@ func decode(data []byte) (Record, error) {
 	r := Record{
 		Name: s.Name, Pool: s.Pool, Token: s.Token, Scope: scope, Phase: s.Phase, Since: s.Since, CreatedAt: s.CreatedAt, StartedAt: s.StartedAt,
 		Ephemeral: s.Ephemeral, Used: s.Used, Online: s.Online, Disabled: s.Disabled, Nudging: s.Nudging, Signalled: s.Signalled, Concealed: s.Concealed, ContainerID: s.ContainerID, Unregistered: s.Unregistered, Deregistered: s.Deregistered, Existed: s.Existed, Cost: s.Cost, Job: s.Job, JobContainers: s.JobNames,
-		Jobs: s.Jobs, LastJobAt: s.LastJobAt,
+		Jobs: s.Jobs, LastJobAt: s.LastJobAt, Recipe: plan.Recipe(s.Recipe),
 		Reason: s.Reason, Note: s.Note, History: s.History,
 	}
 	if id := s.Identity; id != nil {

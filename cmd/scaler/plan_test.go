@@ -39,7 +39,7 @@ QUEUE (1)
 func TestPlanOfARunningDaemon(t *testing.T) {
 	socket := startDaemon(t, &fakeDaemon{plan: plan.Plan{
 		Actions:   []plan.Action{{Kind: plan.ActionStart, Pool: "linux", Job: 42, Reason: "job 42 waits"}},
-		Decisions: []plan.Decision{{Job: plan.Job{ID: 42, Repo: "a/b"}, Pool: "linux", Reason: "a runner is being started for it"}},
+		Decisions: []plan.Decision{{Job: &plan.Job{ID: 42, Repo: "a/b"}, Pool: "linux", Reason: "a runner is being started for it"}},
 	}})
 	if got := mustRun(t, "plan", "--socket", socket); !strings.Contains(got, "start   linux  -       42   job 42 waits\n") {
 		t.Errorf("plan prints\n%s", got)

@@ -54,7 +54,7 @@ func newAssignment(jobs []Decision, pools int, m *Matcher, c *ceilings) *assignm
 		seen:     make(poolSet, m.width),
 	}
 	for j := range jobs {
-		a.kind[j], a.pool[j] = a.kinds.of(&jobs[j].Job), none
+		a.kind[j], a.pool[j] = a.kinds.of(jobs[j].Job), none
 		if a.kind[j] != none {
 			a.waiting = append(a.waiting, int32(j))
 		}

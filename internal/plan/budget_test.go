@@ -82,10 +82,10 @@ func checkBudget(t *testing.T, seed uint64, spec Spec, snap Snapshot, p Plan) (s
 		}
 		for _, q := range c.pools {
 			full := q.hold != "" || q.all+starts[q.Name] >= q.Max || q.Probe
-			if q.Serves(d.Job) && !full && c.budget.lacks(q.cost) == none {
+			if q.Serves(*d.Job) && !full && c.budget.lacks(q.cost) == none {
 				t.Errorf("seed %d: job %d waits (%s), and pool %s could start a runner", seed, d.Job.ID, d.Reason, q.Name)
 			}
-			if q.Serves(d.Job) && !full {
+			if q.Serves(*d.Job) && !full {
 				short = 1
 			}
 		}

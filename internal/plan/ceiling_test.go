@@ -100,7 +100,7 @@ func TestCeilingProperties(t *testing.T) {
 		for i := range snap.Runners {
 			x := &snap.Runners[i]
 			if i, known := index[x.Pool]; known && x.HasJob {
-				b.jobs = append(b.jobs, Decision{Job: Job{Repo: x.Repo}})
+				b.jobs = append(b.jobs, Decision{Job: &Job{Repo: x.Repo}})
 				b.count(i, len(b.jobs)-1, 1)
 				b.jobs = b.jobs[:len(b.jobs)-1]
 			}

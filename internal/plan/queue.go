@@ -35,7 +35,7 @@ func byAge(jobs []Job) []Decision {
 	}
 	decisions := make([]Decision, len(turns))
 	for i, t := range turns {
-		decisions[i].Job = jobs[t.job]
+		decisions[i].Job = &jobs[t.job]
 	}
 	return decisions
 }

@@ -29,7 +29,7 @@ func newMatching(jobs []Decision, pools []*pool) *matching {
 	}
 	for j, d := range jobs {
 		for i, p := range pools {
-			if p.Serves(d.Job) {
+			if p.Serves(*d.Job) {
 				m.choices[j] = append(m.choices[j], i)
 			}
 		}

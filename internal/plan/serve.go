@@ -68,7 +68,7 @@ func (c *computation) explain(starts []int) {
 	c.starts = make([]Action, 0, all)
 	for j := range c.jobs {
 		d := &c.jobs[j]
-		job := &d.Job
+		job := d.Job
 		i := c.assigned.pool[j]
 		if i == none {
 			d.Reason = refusals.why(job, c.assigned.kind[j])

@@ -192,7 +192,7 @@ type Action struct {
 
 // Decision is what becomes of one queued job.
 type Decision struct {
-	Job    Job
+	Job    *Job   // that of the snapshot
 	Pool   string // the pool whose runner is to take it; empty if unserved
 	Reason string
 }

@@ -108,7 +108,7 @@ func (m *Manager) came(snap plan.Snapshot, p plan.Plan) map[string]int {
 			if matcher == nil {
 				matcher = plan.NewMatcher(m.cfg.Spec.Pools)
 			}
-			if k := matcher.First(d.Job); k >= 0 {
+			if k := matcher.First(*d.Job); k >= 0 {
 				name = m.cfg.Spec.Pools[k].Name
 			}
 		}

@@ -81,7 +81,7 @@ func TestClientAndServer(t *testing.T) {
 	source := &fakeSource{preview: func(context.Context) (plan.Plan, error) {
 		return plan.Plan{
 			Actions:   []plan.Action{{Kind: plan.ActionStart, Pool: "linux", Job: 5, Reason: "job 5 waits"}},
-			Decisions: []plan.Decision{{Job: plan.Job{ID: 5, Repo: "a/b", Labels: []string{"linux"}, QueuedAt: now}, Pool: "linux", Reason: "started"}},
+			Decisions: []plan.Decision{{Job: &plan.Job{ID: 5, Repo: "a/b", Labels: []string{"linux"}, QueuedAt: now}, Pool: "linux", Reason: "started"}},
 		}, nil
 	}}
 	c := serve(t, source, slog.New(slog.NewTextHandler(&log, nil)))

@@ -52,6 +52,7 @@ func TestPackagesDoNotImportEachOther(t *testing.T) {
 		"internal/giteatest":        {"internal/plan", "internal/gateway/runnerext"},
 		"internal/gateway":          {"internal/plan", "internal/state", "internal/gateway/runnerext"},
 		"internal/plan":             {},
+		"internal/simulate/page":    {"internal/simulate"},
 
 		"internal/gateway/runnerext/gen": {},
 	}
@@ -87,6 +88,7 @@ func TestLibrariesHaveOneHome(t *testing.T) {
 		"github.com/fsnotify/fsnotify":          {"cmd/scaler"},
 		"github.com/prometheus/client_golang":   {"internal/server"},
 		"github.com/prometheus/procfs":          {"internal/host"},
+		"github.com/go-analyze/charts":          {"internal/simulate/page"},
 	}
 	for pkg, list := range imports(t) {
 		for _, dep := range list {

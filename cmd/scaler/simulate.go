@@ -15,6 +15,7 @@ import (
 	"scaler.io/scaler/internal/config"
 	"scaler.io/scaler/internal/plan"
 	"scaler.io/scaler/internal/simulate"
+	"scaler.io/scaler/internal/simulate/page"
 )
 
 // simulateFlags say what is replayed, and how.
@@ -23,6 +24,7 @@ type simulateFlags struct {
 	trace  string
 	made   string // size of a load that is made up
 	save   string
+	out    string
 	start  string
 	cold   []time.Duration
 	warmUp time.Duration
@@ -56,6 +58,7 @@ a month, by the rhythm of people at work, which the first pools get more of.`,
 	f.StringVar(&flags.trace, "trace", "", "file with the jobs; - is standard input")
 	f.StringVar(&flags.made, "synthetic", "", "make up the jobs of a week or a month")
 	f.StringVar(&flags.save, "save-trace", "", "write the jobs to a file, as JSON if its name ends in .jsonl, else as CSV")
+	f.StringVar(&flags.out, "out", "", "write a report with plots to an HTML file")
 	f.StringVar(&flags.start, "start", traceStart, "when second 0 of the trace is, for schedules")
 	f.DurationSliceVar(&flags.cold, "cold-start", []time.Duration{20 * time.Second}, "how long a start takes until the runner is online; of several each start takes one by chance")
 	f.DurationVar(&flags.warmUp, "warm-up", 0, "how long at the beginning nothing is counted")
@@ -85,12 +88,25 @@ func (s *simulateFlags) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
+	if s.out != "" {
+		if err := writeFile(s.out, func(w io.Writer) error { return page.Write(w, s.name(), report) }); err != nil {
+			return err
+		}
+	}
 	if s.asJSON {
 		return printJSON(cmd.OutOrStdout(), newSimulation(report))
 	}
 	var b bytes.Buffer
 	writeSimulation(&b, report)
 	return printTo(cmd.OutOrStdout(), b.Bytes())
+}
+
+// name says what is replayed.
+func (s *simulateFlags) name() string {
+	if s.made != "" {
+		return "a synthetic " + s.made
+	}
+	return s.trace
 }
 
 // check looks at the flags together.

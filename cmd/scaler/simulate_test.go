@@ -83,6 +83,11 @@ func TestSimulateSavesTheTrace(t *testing.T) {
 			t.Errorf("%s: made up:\n%s\nread:\n%s", name, made, read)
 		}
 	}
+	out := filepath.Join(dir, "report.html")
+	mustRun(t, "simulate", "--config", path, "--synthetic", "week", "--out", out)
+	if text, err := os.ReadFile(out); err != nil || !strings.Contains(string(text), "<h1>a synthetic week</h1>") || !strings.HasSuffix(string(text), "</html>\n") {
+		t.Errorf("report of %d bytes, %v", len(text), err)
+	}
 	if _, errs, code := runCommand(t, "simulate", "--config", path, "--synthetic", "week", "--save-trace", dir); code != exitFailure || errs != "scaler: write "+dir+": open "+dir+": is a directory\n" {
 		t.Errorf("exit code %d, %q", code, errs)
 	}

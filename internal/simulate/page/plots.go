@@ -66,9 +66,9 @@ func draw(r *simulate.Report, ways []way) ([]plot, error) {
 		{"Runners", "On average. " + every, []string{"busy", "starting", "idle", "leaving"}, true, each(
 			func(p simulate.Point) float64 { return p.Busy }, func(p simulate.Point) float64 { return p.Starting },
 			func(p simulate.Point) float64 { return p.Idle }, func(p simulate.Point) float64 { return p.Leaving })},
-		{"Waits in seconds", "Of the jobs that came then. " + every, []string{"p50", "p95", "longest"}, false, each(
-			seconds(func(w simulate.Waits) time.Duration { return w.P50 }), seconds(func(w simulate.Waits) time.Duration { return w.P95 }),
-			seconds(func(w simulate.Waits) time.Duration { return w.Max }))},
+		{"Waits in seconds", "Of the jobs that came then. " + every, []string{"longest", "p95", "p50"}, false, each(
+			seconds(func(w simulate.Waits) time.Duration { return w.Max }), seconds(func(w simulate.Waits) time.Duration { return w.P95 }),
+			seconds(func(w simulate.Waits) time.Duration { return w.P50 }))},
 	}
 	var plots []plot
 	for _, l := range lines {
@@ -88,9 +88,9 @@ func draw(r *simulate.Report, ways []way) ([]plot, error) {
 func times(r *simulate.Report) []string {
 	labels := make([]string, len(r.Policy.Plot))
 	for i := range labels {
-		format := "Mon 2 Jan"
-		if lasted(r) < 72 {
-			format = "Mon 15:04"
+		format := "2 Jan"
+		if lasted(r) < 96 {
+			format = "15:04"
 		}
 		labels[i] = r.Trace.Start.Add(time.Duration(i) * r.Policy.Every).Format(format)
 	}
@@ -105,7 +105,7 @@ func line(theme charts.ColorPalette, names []string, stack bool, values [][]floa
 		opt.FillOpacity = 200
 	}
 	opt.Legend.SeriesNames = names
-	opt.XAxis.Labels, opt.XAxis.LabelCount, opt.XAxis.BoundaryGap = labels, 8, charts.Ptr(false)
+	opt.XAxis.Labels, opt.XAxis.LabelCount, opt.XAxis.BoundaryGap = labels, 7, charts.Ptr(false)
 	opt.YAxis = []charts.YAxisOption{{Min: charts.Ptr(0.0), LabelCount: 5, PreferNiceIntervals: charts.Ptr(true)}}
 	opt.ValueFormatter = number
 	p := charts.NewPainter(charts.PainterOptions{OutputFormat: charts.ChartOutputSVG, Width: width, Height: height, Theme: theme})
@@ -119,12 +119,12 @@ func bars(theme charts.ColorPalette, ways []way) ([]byte, error) {
 	var names []string
 	values := make([]float64, 0, len(ways))
 	for _, w := range slices.Backward(ways) { // from below
-		names, values = append(names, w.Name), append(values, w.Runners.Hours())
+		names, values = append(names, w.Name+"  "), append(values, w.Runners.Hours())
 	}
 	opt := charts.NewBarChartOptionWithData([][]float64{values})
 	opt.Theme, opt.Horizontal = theme, true
 	opt.CategoryAxis.Labels = names
-	opt.ValueAxis = []charts.ValueAxisOption{{Min: charts.Ptr(0.0), PreferNiceIntervals: charts.Ptr(true)}}
+	opt.ValueAxis = []charts.ValueAxisOption{{Min: charts.Ptr(0.0), LabelCount: 5, PreferNiceIntervals: charts.Ptr(true)}}
 	opt.Legend.Show = charts.Ptr(false)
 	opt.ValueFormatter = number
 	opt.SeriesList[0].Label = charts.SeriesLabel{Show: charts.Ptr(true), ValueFormatter: func(v float64) string { return fmt.Sprintf("%.0f", v) }}

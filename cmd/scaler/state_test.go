@@ -111,7 +111,7 @@ func TestStateCheck(t *testing.T) {
 	for name, place := range places {
 		t.Run(name, func(t *testing.T) {
 			out := mustRun(t, append([]string{"state", "check"}, place...)...)
-			for _, want := range []string{": good\n", "Format    3\n", "Holds     2 runners: 1 busy, 1 starting\n",
+			for _, want := range []string{": good\n", "Format    4\n", "Holds     2 runners: 1 busy, 1 starting\n",
 				"Gateway   2 tokens, 1 enrolment, 2 lines of audit log\n"} {
 				if !strings.Contains(out, want) {
 					t.Errorf("%q is missing in\n%s", want, out)
@@ -278,7 +278,7 @@ func TestStateExport(t *testing.T) {
 			if err := json.Unmarshal([]byte(out), &e); err != nil {
 				t.Fatalf("%s: %v in\n%s", name, err, out)
 			}
-			if len(e.Runners) != 2 || e.Format != 3 || len(e.Instance) != 12 || e.Runners[0].Name != "linux-busy" || e.Runners[0].Phase != "busy" ||
+			if len(e.Runners) != 2 || e.Format != 4 || len(e.Instance) != 12 || e.Runners[0].Name != "linux-busy" || e.Runners[0].Phase != "busy" ||
 				e.Runners[0].Identity.UUID != "u" || e.Runners[1].Identity != nil {
 				t.Errorf("%s: %+v", name, e)
 			}

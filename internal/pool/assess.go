@@ -184,8 +184,12 @@ func (m *Manager) adopt(ctx context.Context, seen *observation) {
 		if m.runners[name] != nil {
 			continue
 		}
-		rec, err := m.recover(ctx, c, seen.at)
 		subject := "container " + name
+		if _, known := m.cfg.Pools[c.Pool]; !known && c.State == plan.ContainerCreated {
+			m.conditions.set(subject, text(m.discard(ctx, c)), seen.at)
+			continue
+		}
+		rec, err := m.recover(ctx, c, seen.at)
 		if err != nil {
 			m.conditions.set(subject, err.Error(), seen.at)
 			continue
@@ -201,6 +205,18 @@ func (m *Manager) adopt(ctx context.Context, seen *observation) {
 	}
 }
 
+// discard removes a container that was never started and has neither a record
+// nor a pool: a daemon was killed while it was made, and its pool was removed
+// before the next one ran. If its start is under way after all, the engine
+// refuses. A runner that was registered for it is then a corpse at the server.
+func (m *Manager) discard(ctx context.Context, c plan.Container) error {
+	if err := m.ports.Engine.Remove(ctx, c.ID, false); err != nil {
+		return fmt.Errorf("remove container %s, which was never started and whose pool %s is not configured: %w", c.ID, c.Pool, err)
+	}
+	m.log.Info("container removed that was never started and whose pool is not configured", "pool", c.Pool, "runner", c.Runner)
+	return nil
+}
+
 // recover makes a record for a container that has none.
 func (m *Manager) recover(ctx context.Context, c plan.Container, now time.Time) (state.Record, error) {
 	opts, known := m.cfg.Pools[c.Pool]
@@ -210,7 +226,7 @@ func (m *Manager) recover(ctx context.Context, c plan.Container, now time.Time) 
 	}
 	rec := state.Record{
 		Name: c.Runner, Pool: c.Pool, Token: opts.Token, Scope: m.scopeOf(c.Pool), ContainerID: c.ID,
-		Ephemeral: opts.Ephemeral, CreatedAt: now, Reason: "found as a container without a record",
+		Ephemeral: opts.Ephemeral, DataDir: opts.DataDir, CreatedAt: now, Reason: "found as a container without a record",
 	}
 	if c.State != plan.ContainerCreated {
 		rec.StartedAt = now

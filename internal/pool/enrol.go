@@ -105,7 +105,7 @@ func (r *runner) toConceal() bool {
 // file that a container has written itself is read before.
 func (m *Manager) conceal(ctx context.Context, s step) result {
 	rec, opts := s.rec, s.opts
-	file := path.Join(opts.DataDir, register.DotRunnerName)
+	file := path.Join(dataDir(rec, opts), register.DotRunnerName)
 	if opts.SelfRegister != nil {
 		if id, err := m.readBack(ctx, rec, file); err == nil {
 			rec.Identity = &id

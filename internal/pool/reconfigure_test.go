@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"errors"
 	"maps"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 
 	"scaler.io/scaler/internal/giteatest"
 	"scaler.io/scaler/internal/plan"
+	"scaler.io/scaler/internal/register"
 )
 
 // edited returns a copy of the rig's configuration with a change.
@@ -104,6 +106,70 @@ func TestPoolIsRemovedDuringAStart(t *testing.T) {
 		r.stop()
 		r.wantNothingLeft()
 	})
+}
+
+// The daemon was killed while a container was made, and the pool is gone when the
+// next one runs. Where it never ran, nobody can need it.
+func TestContainersOfARemovedPoolWithoutRecord(t *testing.T) {
+	for name, started := range map[string]bool{"never started": false, "started": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, giteatest.Options{})
+				id, err := r.engine.Create(t.Context(), "windows", "scaler-x-windows-abcdefgh", nil)
+				if err == nil && started {
+					err = r.engine.Start(t.Context(), id, nil)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				r.run()
+				r.after(5 * time.Second)
+				list, err := r.engine.List(t.Context())
+				if err != nil || (len(list) == 1) != started {
+					t.Errorf("containers %+v, %v", list, err)
+				}
+				if told := r.problem("container scaler-x-windows-abcdefgh") != ""; told != started {
+					t.Errorf("problem %q", r.problem("container scaler-x-windows-abcdefgh"))
+				}
+				r.stop()
+			})
+		})
+	}
+}
+
+// A runner's files are where its container was made with them, wherever its pool
+// has them today: what is to be emptied must not be looked for elsewhere.
+func TestRunnersFileIsEmptiedWhereItWasPut(t *testing.T) {
+	for name, edit := range map[string]func(*Config){
+		"another directory": func(c *Config) {
+			o := c.Pools["linux"]
+			o.DataDir = "/elsewhere"
+			c.Pools["linux"] = o
+		},
+		"pool removed": func(c *Config) { c.Spec.Pools, c.Pools = nil, nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, giteatest.Options{})
+				r.engine.Fail("WriteFile", errors.New("no space left on device")) // so that it is still to be done
+				r.run()
+				r.queue(1, 5*time.Minute)
+				r.after(20 * time.Second)
+				r.stop()
+				r.engine.Fail("WriteFile", nil)
+				r.config = r.edited(edit) // and what the daemon remembers is gone
+				r.run()
+				r.after(time.Minute)
+				file, err := r.engine.ReadFile(t.Context(), r.only().Container, "/data/"+register.DotRunnerName)
+				if err != nil || len(file) != 0 {
+					t.Errorf("the runner's file has %d bytes, %v", len(file), err)
+				}
+				r.after(10 * time.Minute)
+				r.wantJobs(giteatest.StatusSuccess, 1)
+				r.stop()
+			})
+		})
+	}
 }
 
 func TestConfigProblemsAreShownAndLoggedOnce(t *testing.T) {

@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -118,7 +119,7 @@ func (m *Manager) remake(ctx context.Context, s step, note string) (state.Record
 	}
 	old := rec.ContainerID
 	rec.Enter(plan.PhaseStarting, note, time.Now())
-	rec.ContainerID, rec.StartedAt, rec.Online = "", time.Time{}, false
+	rec.ContainerID, rec.StartedAt, rec.Online, rec.DataDir = "", time.Time{}, false, s.opts.DataDir
 	if err := m.ports.Store.Put(rec); err != nil {
 		return rec, err
 	}
@@ -215,7 +216,7 @@ func (m *Manager) launch(ctx context.Context, rec state.Record, opts Options) (o
 		if err != nil {
 			return false, err
 		}
-		files = append(files, plan.File{Path: path.Join(opts.DataDir, register.DotRunnerName), Mode: 0o600, Data: dotRunner})
+		files = append(files, plan.File{Path: path.Join(dataDir(rec, opts), register.DotRunnerName), Mode: 0o600, Data: dotRunner})
 	}
 	runnerConfig, err := opts.RunnerConfig(rec.Name)
 	if err != nil {
@@ -224,11 +225,15 @@ func (m *Manager) launch(ctx context.Context, rec state.Record, opts Options) (o
 	if err := m.ports.Store.Put(rec); err != nil {
 		return false, err
 	}
-	files = append(files, plan.File{Path: path.Join(opts.DataDir, runnerConfigName), Mode: 0o644, Data: runnerConfig})
+	files = append(files, plan.File{Path: path.Join(dataDir(rec, opts), runnerConfigName), Mode: 0o644, Data: runnerConfig})
 	began := time.Now()
 	err = m.ports.Engine.Start(ctx, rec.ContainerID, files)
 	return time.Since(began) >= slowStart, err
 }
+
+// dataDir is where the runner's files are in its container. What its pool says
+// today may be another place, or nothing if it is not configured any more.
+func dataDir(rec state.Record, opts Options) string { return cmp.Or(rec.DataDir, opts.DataDir) }
 
 // dotRunner composes the runner's file. An ephemeral runner is to end after one
 // job also where the server, older than Gitea 1.24, knows nothing of that.

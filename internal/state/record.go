@@ -36,6 +36,9 @@ type Record struct {
 	Concealed bool
 	// ContainerID is empty until the engine has answered.
 	ContainerID string
+	// DataDir is the runner's working directory in its container, empty in
+	// records of earlier versions.
+	DataDir string
 	// Identity is nil until the server has answered.
 	Identity *plan.Identity
 	// Unregistered is set if it is certain that the server made no runner.
@@ -109,6 +112,7 @@ type stored struct {
 	Signalled    bool            `json:"signalled,omitempty"`
 	Concealed    bool            `json:"concealed,omitempty"`
 	ContainerID  string          `json:"container_id,omitempty"`
+	DataDir      string          `json:"data_dir,omitempty"`
 	Identity     *storedIdentity `json:"identity,omitempty"`
 	Unregistered bool            `json:"unregistered,omitempty"`
 	Deregistered bool            `json:"deregistered,omitempty"`
@@ -143,7 +147,7 @@ type storedIdentity struct {
 
 func (r Record) encode() ([]byte, error) {
 	s := stored{
-		Name: r.Name, Pool: r.Pool, Token: r.Token, Scope: r.Scope.String(), Phase: r.Phase, Since: r.Since, CreatedAt: r.CreatedAt, StartedAt: r.StartedAt,
+		Name: r.Name, Pool: r.Pool, Token: r.Token, Scope: r.Scope.String(), Phase: r.Phase, Since: r.Since, CreatedAt: r.CreatedAt, StartedAt: r.StartedAt, DataDir: r.DataDir,
 		Ephemeral: r.Ephemeral, Used: r.Used, Online: r.Online, Disabled: r.Disabled, Nudging: r.Nudging, Signalled: r.Signalled, Concealed: r.Concealed, ContainerID: r.ContainerID, Unregistered: r.Unregistered, Deregistered: r.Deregistered, Existed: r.Existed, Cost: r.Cost, Job: r.Job, JobNames: r.JobContainers,
 		Jobs: r.Jobs, LastJobAt: r.LastJobAt, Recipe: storedRecipe(r.Recipe),
 		Reason: r.Reason, Note: r.Note, History: r.History,
@@ -168,7 +172,7 @@ func decode(data []byte) (Record, error) {
 		return Record{}, fmt.Errorf("a record has no name")
 	}
 	r := Record{
-		Name: s.Name, Pool: s.Pool, Token: s.Token, Scope: scope, Phase: s.Phase, Since: s.Since, CreatedAt: s.CreatedAt, StartedAt: s.StartedAt,
+		Name: s.Name, Pool: s.Pool, Token: s.Token, Scope: scope, Phase: s.Phase, Since: s.Since, CreatedAt: s.CreatedAt, StartedAt: s.StartedAt, DataDir: s.DataDir,
 		Ephemeral: s.Ephemeral, Used: s.Used, Online: s.Online, Disabled: s.Disabled, Nudging: s.Nudging, Signalled: s.Signalled, Concealed: s.Concealed, ContainerID: s.ContainerID, Unregistered: s.Unregistered, Deregistered: s.Deregistered, Existed: s.Existed, Cost: s.Cost, Job: s.Job, JobContainers: s.JobNames,
 		Jobs: s.Jobs, LastJobAt: s.LastJobAt, Recipe: plan.Recipe(s.Recipe),
 		Reason: s.Reason, Note: s.Note, History: s.History,

@@ -92,7 +92,7 @@ func (s snapshot) differs(f fleet) string {
 		if got.name != p.name || got.scope != scopes[p.token] || !slices.Equal(got.labels, p.labels) {
 			return fmt.Sprintf("pool %+v, want %+v", got, p)
 		}
-		if got.window == "" && (got.min != p.min || got.idle != p.idle || got.max != p.max) {
+		if got.window == "" && (got.min != p.min || got.idle != p.idle && !p.auto || got.max != p.max) {
 			return fmt.Sprintf("pool %+v, want %+v", got, p)
 		}
 	}

@@ -74,7 +74,7 @@ func editFleet(r *rand.Rand, f *fleet, full fleet) {
 
 // editPool changes one pool.
 func editPool(r *rand.Rand, p *pool, images []string) {
-	switch r.IntN(14) {
+	switch r.IntN(16) {
 	case 0, 1:
 		p.max = 1 + r.IntN(5)
 	case 2:
@@ -99,6 +99,10 @@ func editPool(r *rand.Rand, p *pool, images []string) {
 		}
 	case 11:
 		p.editLabels(r)
+	case 14:
+		p.standby = r.IntN(mostStandby + 1)
+	case 15:
+		p.auto = !p.auto
 	case 12:
 		p.schedule = windows[r.IntN(len(windows))]
 	case 13:
@@ -106,14 +110,19 @@ func editPool(r *rand.Rand, p *pool, images []string) {
 	}
 }
 
-// editLabels adds a label, or takes one away that was added.
+// mostStandby is how many runners a pool keeps on standby at most.
+const mostStandby = 2
+
+// editLabels adds a label or takes one away that no job asks for.
 func (p *pool) editLabels(r *rand.Rand) {
 	l := spareLabels[r.IntN(len(spareLabels))]
-	if i := slices.Index(p.labels, l); i >= 0 {
+	if i := slices.Index(p.labels, l); i >= 0 && len(p.labels) > 1 {
 		p.labels = slices.Delete(p.labels, i, i+1)
 		return
 	}
-	p.labels = append(p.labels, l)
+	if !slices.Contains(p.labels, l) {
+		p.labels = append(p.labels, l)
+	}
 }
 
 // windows are schedules, most of which hold at all times.
@@ -133,7 +142,7 @@ func (f *fleet) mend() {
 	total := 0
 	for i := range f.pools {
 		p := &f.pools[i]
-		p.min, p.idle = min(p.min, p.max), min(p.idle, p.max)
+		p.min, p.idle, p.standby = min(p.min, p.max), min(p.idle, p.max), min(p.standby, p.max)
 		p.min = min(p.min, f.runners-total)
 		total += p.min
 		for (fleet{pools: f.pools[:i]}).has(p.name) {

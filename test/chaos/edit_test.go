@@ -26,7 +26,7 @@ func TestEditsAreGood(t *testing.T) {
 	s, whole := newScript(t)
 	r := rand.New(rand.NewPCG(1, 2))
 	seen := map[string]bool{}
-	for now := whole; len(seen) < 100; now = edit(r, now, whole, []string{"a:1", "b:1"}) {
+	for now := whole; len(seen) < 200; now = edit(r, now, whole, []string{"a:1", "b:1"}) {
 		text := s.text(now)
 		if _, err := config.Parse(s.configFile(), []byte(text)); err != nil {
 			t.Fatalf("%v\n%s", err, text)

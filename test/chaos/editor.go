@@ -32,6 +32,7 @@ type editor struct {
 	// of which was seen what the daemon made of them; wrong has the ones of
 	// which that was not right.
 	good, bad, checked, wrong int
+	mostPools                 int // that the file had at a time
 }
 
 func newEditor(w *world, full fleet) *editor {
@@ -77,6 +78,7 @@ func (e *editor) edit(ctx context.Context, next fleet, wait bool) error {
 	n := e.good
 	how, p, err := e.write(text)
 	e.now = next
+	e.mostPools = max(e.mostPools, len(next.pools))
 	if err != nil {
 		return err
 	}

@@ -25,6 +25,8 @@ type pool struct {
 	image          string
 	ephemeral      bool
 	min, idle, max int
+	auto           bool // idle: auto, with idle as its ceiling
+	standby        int
 	idleTimeout    time.Duration
 	bootTimeout    time.Duration
 	schedule       string // a list of windows in YAML, or nothing
@@ -92,7 +94,12 @@ func (p pool) text() string {
 		}
 		fmt.Fprintf(&b, "%q", l+":host")
 	}
-	fmt.Fprintf(&b, "]\n    image: %s\n    ephemeral: %v\n    min: %d\n    idle: %d\n    max: %d\n", p.image, p.ephemeral, p.min, p.idle, p.max)
+	fmt.Fprintf(&b, "]\n    image: %s\n    ephemeral: %v\n    min: %d\n    max: %d\n    standby: %d\n", p.image, p.ephemeral, p.min, p.max, p.standby)
+	if p.auto {
+		fmt.Fprintf(&b, "    idle: auto\n    idle_max: %d\n", max(p.idle, 1))
+	} else {
+		fmt.Fprintf(&b, "    idle: %d\n", p.idle)
+	}
 	fmt.Fprintf(&b, "    idle_timeout: %s\n    boot_timeout: %s\n    container: {pull: never, network: host%s}\n", p.idleTimeout, p.bootTimeout, p.container)
 	if p.schedule != "" {
 		fmt.Fprintf(&b, "    schedule: %s\n", p.schedule)

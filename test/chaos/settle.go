@@ -103,13 +103,13 @@ func (w *world) judge(ctx context.Context) (outcome, error) {
 // may be under way, an edit may have all runners replaced, and each runner that was taken out of service was one.
 func (w *world) checkRegistrations(jobs int) {
 	counts := w.stage.gitea.State().Counts
-	most := jobs + parallelStarts*(w.kills+w.faults.count) + w.audit.done(stepDisable) + w.audit.done(stepWithdraw) + maxRunners*(1+w.editor.good+w.killer.ends)
+	most := jobs + parallelStarts*(w.kills+w.faults.count) + w.audit.done(stepDisable) + w.audit.done(stepWithdraw) + (maxRunners+mostStandby*w.editor.mostPools)*(1+w.editor.good+w.killer.ends)
 	if n := counts.Registrations - len(w.bystanders.runners); n > most {
 		w.audit.find("%d registrations for %d jobs, %d kills, %d edits and %d faults: more than %d cannot be explained", n, jobs, w.kills, w.editor.good, w.faults.count, most)
 	}
 	// A registration that is carried out after its daemon's death is nobody's
 	// until it is found.
-	most = maxRunners + w.traps.times(point{stepRegister, late}) + parallelStarts*w.faults.slow
+	most = maxRunners + mostStandby*w.editor.mostPools + w.traps.times(point{stepRegister, late}) + parallelStarts*w.faults.slow
 	if n := counts.PeakRunners - len(w.bystanders.runners); n > most {
 		w.audit.find("%d runners at one time: more than %d cannot be explained", n, most)
 	}

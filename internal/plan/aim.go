@@ -25,6 +25,23 @@ type aim struct {
 	levels [levels]spread // by how many jobs an hour come
 }
 
+const (
+	// otherDays is what the ranks of the same hour of another day count, beside
+	// those of the hour itself.
+	otherDays = 0.5
+	// priorHours is for how many hours' worth of jobs the ranks at other hours
+	// with about as many jobs count.
+	priorHours = 4
+	// usualHours is for how many hours of watching what is usual at the hour of
+	// the day counts, beside what was seen in the hour of the week itself.
+	usualHours = 1
+	// dayJobs is how many jobs the guess is worth that all days are alike.
+	dayJobs = 20.0
+	// margin is the part of the jobs that may wait longer that is used: what is
+	// learned is never quite what comes.
+	margin = 0.95
+)
+
 // levels is how many levels of jobs an hour there are, two to a doubling.
 const levels = 28
 
@@ -62,33 +79,36 @@ func (a *Arrivals) reckon(now time.Time, auto Auto, most int) {
 // learn finds out the usual rates and how ranks are spread.
 func (a *Arrivals) learn(now time.Time) {
 	m := &a.aim
+	hours := a.hours
+	if k := weekHour(int(now.Unix() / 3600)); a.present.watched > 0 {
+		// The hour that it is counts as far as it has gone.
+		hours[k].watched += a.present.watched
+		for i, n := range a.present.ranks {
+			hours[k].ranks[i] += n
+		}
+	}
+	var jobs, watched [weekHours]float64
+	for k := range hours {
+		// A few minutes say how ranks are spread, and nothing of the rate.
+		if hours[k].watched >= 0.25 {
+			jobs[k], watched[k] = hours[k].ranks.sum(), hours[k].watched
+		}
+	}
+	m.rates, m.known = expect(&jobs, &watched)
 	var all spread
-	see := func(h *hour, k int) {
-		rate := h.ranks.sum() / h.watched
-		m.rates[k], m.known[k] = rate, true
-		for i, n := range h.ranks {
-			m.shapes[k][i] += n
+	for k := range hours {
+		l := level(m.rates[k])
+		for i, n := range hours[k].ranks {
 			all[i] += n
-			m.levels[level(rate)][i] += n
-		}
-	}
-	for k := range a.hours {
-		if h := &a.hours[k]; h.watched > 0 {
-			see(h, k)
-		}
-	}
-	// The hour that it is counts already where nothing is known of it yet.
-	k := weekHour(int(now.Unix() / 3600))
-	if a.present.watched > 0 {
-		h := a.present
-		h.watched = max(h.watched, 0.25)
-		if known := m.known[k]; known {
-			rate := m.rates[k]
-			see(&h, k)
-			m.rates[k] = rate
-		} else {
-			see(&h, k)
-			m.known[k] = false
+			m.levels[l][i] += n
+			for day := range 7 {
+				other := day*24 + k%24
+				w := otherDays
+				if other == k {
+					w = 1
+				}
+				m.shapes[other][i] += w * n
+			}
 		}
 	}
 	m.burst = all.mean()
@@ -98,32 +118,45 @@ func (a *Arrivals) learn(now time.Time) {
 			m.levels[l] = all
 		}
 	}
-	a.fillIn()
 }
 
-// fillIn has hours of the week that were never seen be like the same hour of the
-// other days, with an eighth of the weight.
-func (a *Arrivals) fillIn() {
-	m := &a.aim
-	seen := m.known
-	for k := range m.rates {
-		if seen[k] {
-			continue
-		}
-		sum, days := 0.0, 0.0
-		for other := k % 24; other < weekHours; other += 24 {
-			if seen[other] {
-				sum += m.rates[other]
-				days++
-				for i, n := range m.shapes[other] {
-					m.shapes[k][i] += n / 8
-				}
+// expect returns how many jobs an hour are to be expected in each hour of the
+// week, from what came while they were watched. One week tells little of an hour,
+// so what is known of it is mixed with what is usual at that hour of the day, on
+// a day with as many jobs as that one.
+func expect(jobs, watched *[weekHours]float64) (rates [weekHours]float64, known [weekHours]bool) {
+	var byHour [24]float64 // of a usual day
+	day := [7]float64{1, 1, 1, 1, 1, 1, 1}
+	for range 6 {
+		for h := range byHour {
+			came, over := 0.0, 0.0
+			for d := range day {
+				came += jobs[d*24+h]
+				over += watched[d*24+h] * day[d]
+			}
+			byHour[h] = -1 // not known
+			if over > 0 {
+				byHour[h] = came / over
 			}
 		}
-		if days > 0 {
-			m.rates[k], m.known[k] = sum/days, true
+		for d := range day {
+			came, over := dayJobs, dayJobs
+			for h, usual := range byHour {
+				if usual >= 0 {
+					came += jobs[d*24+h]
+					over += watched[d*24+h] * usual
+				}
+			}
+			day[d] = came / over
 		}
 	}
+	for k := range rates {
+		if usual := byHour[k%24]; usual >= 0 {
+			rates[k] = (jobs[k] + usualHours*usual*day[k/24]) / (watched[k] + usualHours)
+			known[k] = true
+		}
+	}
+	return rates, known
 }
 
 // blend adds to the spread of ranks at an hour that of other hours with about
@@ -199,6 +232,6 @@ func (a *Arrivals) bound() {
 // past ones did than the target allows, fewer of the coming ones may, and the
 // other way round, within bounds.
 func (a *Arrivals) allowance(week float64) float64 {
-	share := 1 - float64(a.aim.auto.Percentile)/100
+	share := (1 - float64(a.aim.auto.Percentile)/100) * margin
 	return min(max(share+(share*a.jobs-a.missed)/week, share/3), share*1.5)
 }

@@ -51,10 +51,6 @@ const (
 	// ahead is how long before a busier hour, beyond a cold start, its runners
 	// are started.
 	ahead = time.Minute
-	// priorHours is for how many hours' worth of jobs the spread of ranks at
-	// other hours with about as many jobs counts beside what the hour itself has
-	// seen.
-	priorHours = 2
 	// steady is how much more jobs than in the last hour are reckoned with, so that
 	// a small change does not let go what has gained just enough.
 	steady = 1.25

@@ -101,8 +101,13 @@ func (d *daemon) look(r *runner, now time.Time) {
 	if v.HasJob || had {
 		v.JobSeen, v.LastJobAt = now, now
 	}
+	v.Repo = ""
+	if v.HasJob {
+		v.Repo = d.world.trace.Jobs[r.job].Repo
+	}
 	if v.HasJob && r.job != r.seenJob {
 		r.seenJob = r.job
+		v.Jobs++
 		d.tempos[r.pool].active = now
 	}
 	if v.Phase == plan.PhaseStarting && r.state != starting && r.state != gone {
@@ -169,10 +174,13 @@ func (d *daemon) apply(a plan.Action, now time.Time) {
 	case plan.ActionStop, plan.ActionKill:
 		v.Phase, v.Since, v.Told = plan.PhaseStopping, now, true
 		w.end(r)
-	case plan.ActionRemove:
+	case plan.ActionRemove, plan.ActionRestart:
 		d.runners, d.views = slices.Delete(d.runners, i, i+1), slices.Delete(d.views, i, i+1)
 		delete(d.byName, r.name)
 		d.trigger()
+		if a.Kind == plan.ActionRestart { // a new container takes as long as a new runner
+			d.apply(plan.Action{Kind: plan.ActionStart, Pool: a.Pool}, now)
+		}
 	}
 }
 
@@ -202,6 +210,9 @@ func (d *daemon) foresee(now time.Time, p plan.Plan) {
 	}
 	for i := range d.views {
 		v := &d.views[i]
+		if most := d.spec.Pools[d.runners[i].pool].Renewal.MaxLifetime; most > 0 && !v.StartedAt.IsZero() {
+			at(v.StartedAt.Add(most))
+		}
 		switch {
 		case v.HasJob:
 		case v.Phase == plan.PhaseIdle:

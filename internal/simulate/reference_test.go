@@ -190,8 +190,13 @@ func (x *reference) look(r *refRunner, now time.Time) {
 	if had || r.view.HasJob {
 		r.view.JobSeen, r.view.LastJobAt = now, now
 	}
+	r.view.Repo = ""
+	if r.job >= 0 {
+		r.view.Repo = x.trace.Jobs[r.job].Repo
+	}
 	if r.job >= 0 && r.job != r.seenJob {
 		r.seenJob, x.active[r.pool] = r.job, now
+		r.view.Jobs++
 	}
 	switch {
 	case r.to != 0:
@@ -261,6 +266,9 @@ func randomLoad(seed uint64) (Trace, Fleet) {
 	f := fleet(pools, lasting...)
 	f.Spec.MaxRunners = r.IntN(2) * (3 + r.IntN(6))
 	f.Spec.DrainSettle = time.Duration(r.IntN(12)) * time.Second
+	for i := range pools {
+		pools[i].MaxPerRepo = r.IntN(2) * r.IntN(2) * (2 + r.IntN(3))
+	}
 	trace := Trace{Start: monday}
 	for range 1 + r.IntN(40) {
 		j := Job{Arrival: tick * time.Duration(1+r.IntN(12000)), Duration: tick * time.Duration(1+r.IntN(2000)), Repo: "acme/app", Labels: []string{names[r.IntN(len(names))]}}

@@ -24,7 +24,8 @@ var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 type fakeDaemon struct {
 	status plan.Status
 	plan   plan.Plan
-	err    error // of Preview and Reap
+	err    error     // of Preview and Reap
+	view   plan.View // what Explain goes by
 	// findings are what a dry run finds; another run has nothing left to find.
 	findings []plan.Finding
 }
@@ -87,7 +88,9 @@ func startDaemon(t *testing.T, d *fakeDaemon) (socket string) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- server.New(d, slog.New(slog.DiscardHandler)).Serve(ctx, ln) }()
+	go func() {
+		done <- server.New(d, slog.New(slog.DiscardHandler), server.WithExplain(d.view.Explain)).Serve(ctx, ln)
+	}()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {

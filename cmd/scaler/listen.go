@@ -37,7 +37,7 @@ func listen(cfg *config.Config, p parts, store *state.Store, log *slog.Logger, o
 		return nil, err
 	}
 	open = append(open, control)
-	options = append(options, server.WithBackup(store.WriteTo))
+	options = append(options, server.WithBackup(store.WriteTo), server.WithExplain(p.fleet.Explain))
 	if g := p.gateway; g != nil {
 		if err := g.Load(); err != nil {
 			return nil, err

@@ -2,12 +2,14 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"scaler.io/scaler/internal/config"
+	"scaler.io/scaler/internal/plan"
 	"scaler.io/scaler/internal/server"
 )
 
@@ -40,24 +42,33 @@ If there is none, Gitea and Docker are asked as --config says.`,
 
 // planned gets a plan from the daemon or makes one.
 func planned(cmd *cobra.Command, flags *daemonFlags) (server.Plan, error) {
+	fromDaemon := func(ctx context.Context, c *server.Client) (server.Plan, error) { return c.Plan(ctx) }
+	return decided(cmd, flags, fromDaemon, func(v plan.View) (server.Plan, error) {
+		return server.NewPlan(plan.Compute(v.Spec, v.Snap)), nil
+	})
+}
+
+// decided asks the daemon for a decision or, if none is running, makes it from
+// what the daemon would see, and says so.
+func decided[T any](cmd *cobra.Command, flags *daemonFlags, ask func(context.Context, *server.Client) (T, error), decide func(plan.View) (T, error)) (T, error) {
 	d, err := flags.find(cmd)
 	if err != nil {
-		return server.Plan{}, err
+		return *new(T), err
 	}
-	p, err := d.client.Plan(cmd.Context())
+	answer, err := ask(cmd.Context(), d.client)
 	if !notRunning(err) || flags.socket != "" {
-		return p, err
+		return answer, err
 	}
 	cfg, err := config.Load(flags.config)
 	if err != nil {
-		return server.Plan{}, err
+		return *new(T), err
 	}
-	fmt.Fprintf(cmd.ErrOrStderr(), "scaler: no daemon answers at %s: this plan was made from %s\n", d.client.Path(), flags.config)
-	made, err := previewOffline(cmd.Context(), cfg, newLogger(cfg.Log, cmd.ErrOrStderr()))
+	fmt.Fprintf(cmd.ErrOrStderr(), "scaler: no daemon answers at %s: this was made from %s\n", d.client.Path(), flags.config)
+	v, err := viewOffline(cmd.Context(), cfg, newLogger(cfg.Log, cmd.ErrOrStderr()))
 	if err != nil {
-		return server.Plan{}, err
+		return *new(T), err
 	}
-	return server.NewPlan(made), nil
+	return decide(v)
 }
 
 // writePlan writes a plan for people.

@@ -32,6 +32,7 @@ QUEUE (2, 1 unserved)
   JOB  REPO      NAME                              RUNS-ON       WAITS  POOL   WHY
   43   acme/app  build ?[2J on every one of our …  arm64, linux  26h0m  -      no pool has all of runs-on [arm64, linux]: pool linux lacks arm64
   42   acme/app  test                              linux         3s     linux  a runner is being started for it
+scaler explain JOB says more, pool by pool.
 `
 
 const schedulesText = `
@@ -85,6 +86,8 @@ func TestWriteStatus(t *testing.T) {
 		{name: "the same reason again", status: plan.Status{Queue: []plan.JobDecision{
 			{ID: 1, Repo: "a/b", QueuedAt: noon, Reason: "no " + strings.Repeat("x", 300)}, {ID: 2, Repo: "a/b", QueuedAt: noon, Reason: "no " + strings.Repeat("x", 300)}}},
 			want: []string{"  no " + strings.Repeat("x", maxWhy-4) + "…\n", "as for job 1\n"}},
+		{name: "what may come", status: plan.Status{Queue: []plan.JobDecision{{ID: 1, QueuedAt: noon, Reason: "pool linux is at its max of 2", Next: "when one of the 2 runners of pool linux is free or gone"}}},
+			want: []string{"  pool linux is at its max of 2; it can get a runner when one of the 2 runners of pool linux is free or gone\n"}},
 		{name: "a long problem", status: plan.Status{Problems: []plan.Problem{{Subject: "docker", Since: noon, Message: strings.Repeat("word ", 30)}}},
 			want: []string{"\n  ! docker, for 0s: word", "word word\n    word word word"}},
 		{name: "a host under pressure", status: plan.Status{Host: &plan.HostStatus{Gates: []plan.HostGate{

@@ -161,11 +161,12 @@ func writeQueue(b *bytes.Buffer, queue []plan.JobDecision, total int, now time.T
 	rows := [][]string{{"JOB", "REPO", "NAME", "RUNS-ON", "WAITS", "POOL", "WHY"}}
 	first := make(map[string]int64) // the job at which a reason is shown
 	for _, j := range shown {
-		why := cut(clean(j.Reason), maxWhy)
-		if id, known := first[j.Reason]; known && len(j.Reason) > maxName {
+		whole := j.Why()
+		why := cut(clean(whole), maxWhy)
+		if id, known := first[whole]; known && len(whole) > maxName {
 			why = fmt.Sprintf("as for job %d", id)
 		} else {
-			first[j.Reason] = j.ID
+			first[whole] = j.ID
 		}
 		rows = append(rows, []string{jobID(j.ID), clean(j.Repo), orDash(cut(clean(j.Name), maxName)), orDash(clean(strings.Join(j.Labels, ", "))),
 			age(now.Sub(j.QueuedAt)), orDash(j.Pool), why})
@@ -175,6 +176,9 @@ func writeQueue(b *bytes.Buffer, queue []plan.JobDecision, total int, now time.T
 	}
 	if more := total - len(shown); more > 0 {
 		fmt.Fprintf(b, "  … and %d more\n", more)
+	}
+	if unserved > 0 {
+		fmt.Fprintf(b, "scaler explain JOB says more, pool by pool.\n")
 	}
 }
 

@@ -165,23 +165,23 @@ func dockerPools(cfg *config.Config) map[string]docker.Options {
 	return pools
 }
 
-// previewOffline makes the plan of one cycle without a daemon, from the state
-// if there is any, and changes nothing.
-func previewOffline(ctx context.Context, cfg *config.Config, log *slog.Logger) (plan.Plan, error) {
+// viewOffline looks at the world as one cycle would, without a daemon, from the
+// state if there is any, and changes nothing.
+func viewOffline(ctx context.Context, cfg *config.Config, log *slog.Logger) (plan.View, error) {
 	store, err := state.OpenReadOnly(cfg.StateDir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		store = &state.Store{} // no daemon has run here yet
 	case err != nil:
-		return plan.Plan{}, err
+		return plan.View{}, err
 	default:
 		defer store.Close()
 	}
 	p, err := wire(cfg, store, log)
 	if err != nil {
-		return plan.Plan{}, fmt.Errorf("prepare: %w", err)
+		return plan.View{}, fmt.Errorf("prepare: %w", err)
 	}
 	defer p.engine.Close()
 	defer p.measure(ctx)()
-	return p.fleet.PreviewOnce(ctx)
+	return p.fleet.ViewOnce(ctx)
 }

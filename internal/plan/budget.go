@@ -117,7 +117,7 @@ func (b *budget) obstacle(p *pool) Obstacle {
 	what := b.lacks(p.cost)
 	o := Obstacle{Kind: ObstacleBudget, Reason: "limits." + what.String() + " of " + what.text(b.most[what]) + " is reached"}
 	if what == ofRunners {
-		o.Next = "when one of the " + what.text(b.taken[what]) + " runners of all pools is gone"
+		o.Next = "when " + oneOf(int(b.taken[what])) + " of all pools is gone"
 		return o
 	}
 	if b.byReserve[what] {

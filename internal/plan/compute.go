@@ -24,11 +24,7 @@ const (
 // jobs could not be read, and never plans more runners than a pool's max or
 // the limit over all pools.
 func Compute(spec Spec, snap Snapshot) Plan {
-	c := newComputation(spec, snap)
-	if snap.Hold == "" {
-		c.leave()
-	}
-	c.serve()
+	c := served(spec, snap)
 	if snap.Hold == "" {
 		c.renew()
 		c.keepReady()
@@ -38,6 +34,16 @@ func Compute(spec Spec, snap Snapshot) Plan {
 		c.keepStandby()
 	}
 	return c.result()
+}
+
+// served is a computation that has decided what becomes of the queued jobs.
+func served(spec Spec, snap Snapshot) *computation {
+	c := newComputation(spec, snap)
+	if snap.Hold == "" {
+		c.leave()
+	}
+	c.serve()
+	return c
 }
 
 type computation struct {
@@ -179,8 +185,8 @@ func (c *computation) nudge() {
 		if !p.overdue || c.snap.Now.Sub(p.NudgedAt) < nudgeAgain {
 			continue
 		}
-		k := slices.IndexFunc(p.idle, func(r *Runner) bool { return c.snap.Now.Sub(r.Since) >= nudgeAfter && !c.unknown(r) && !p.misfit(r) })
-		if k < 0 {
+		k := c.lazy(p)
+		if k == none {
 			continue
 		}
 		r := p.idle[k]
@@ -193,6 +199,12 @@ func (c *computation) nudge() {
 		c.lose(p, r)
 		c.takeOut(r, reason+", and the server has no way to wake it")
 	}
+}
+
+// lazy is the first idle runner of a pool that had the time to take a job, or
+// none.
+func (c *computation) lazy(p *pool) int {
+	return slices.IndexFunc(p.idle, func(r *Runner) bool { return c.snap.Now.Sub(r.Since) >= nudgeAfter && !c.unknown(r) && !p.misfit(r) })
 }
 
 // window names the pool's window behind a reason, if it sets the number that

@@ -31,7 +31,7 @@ const (
 type Obstacle struct {
 	Kind   ObstacleKind `json:"kind"`
 	Reason string       `json:"reason"`
-	// Next says what ends it, and stands behind "it is over"; empty if only
+	// Next says what ends it, as in "once the engine answers"; empty if only
 	// another configuration or another job would.
 	Next string `json:"next,omitempty"`
 	// Until is when it ends, zero if that is not a matter of time.
@@ -104,14 +104,6 @@ func (c *computation) obstacles(p *pool) []Obstacle {
 	return list
 }
 
-// whyFull says why a pool without a free runner starts none.
-func (c *computation) whyFull(p *pool) string {
-	if list := c.obstacles(p); len(list) > 0 {
-		return list[0].Reason
-	}
-	return "pool " + p.Name + " starts no more runners"
-}
-
 // atMax is that a pool has as many runners as it may have.
 func (c *computation) atMax(p *pool) Obstacle {
 	windowed := p.span.window.Max != nil
@@ -127,9 +119,16 @@ func (c *computation) atMax(p *pool) Obstacle {
 		o.Next, o.Until = fmt.Sprintf("at %s, when the max of pool %s is %d", moment(at, c.snap.Now), p.Name, later), at
 	case p.Max == 0:
 	case surplus == 1:
-		o.Next = fmt.Sprintf("when one of the %d runners of pool %s is free or gone", p.all, p.Name)
+		o.Next = "when " + oneOf(p.all) + " of pool " + p.Name + " is free or gone"
 	default:
 		o.Next = fmt.Sprintf("when %d of the %d runners of pool %s are gone", surplus, p.all, p.Name)
 	}
 	return o
+}
+
+func oneOf(runners int) string {
+	if runners == 1 {
+		return "the one runner"
+	}
+	return "one of the " + strconv.Itoa(runners) + " runners"
 }

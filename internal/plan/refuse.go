@@ -3,44 +3,78 @@ package plan
 import (
 	"slices"
 	"strconv"
+	"time"
 )
 
 // refusals says why jobs are not served. Jobs that are alike share one text.
 type refusals struct {
 	*computation
-	full  []string          // for each pool why it starts no more runners
-	kinds []string          // by kind of job, where asked for
+	full  []refusal         // for each pool why it starts no more runners
+	kinds []refusal         // by kind of job, where asked for
 	unfit map[string]string // the texts for jobs of no kind, by themselves
 	short shortfall
 }
 
-// why says what stands between a job and each pool.
-func (r *refusals) why(job *Job, kind int32) string {
+// refusal is why there is no runner for a job, and what there may be one after.
+type refusal struct {
+	why, next string
+	until     time.Time // when that is, zero if that is not known
+}
+
+// of says what stands between a job and each pool.
+func (r *refusals) of(job *Job, kind int32) refusal {
 	switch {
 	case len(r.pools) == 0:
-		return "no pool is configured"
+		return refusal{why: "no pool is configured"}
 	case kind == none:
-		return r.whyNoPool(job)
+		return refusal{why: r.whyNoPool(job)}
 	case r.kinds == nil:
-		r.kinds = make([]string, len(r.assigned.fixed))
+		r.kinds = make([]refusal, len(r.assigned.fixed))
 		for _, p := range r.pools {
-			r.full = append(r.full, r.whyFull(p))
+			r.full = append(r.full, r.ofFull(p))
 		}
 	}
-	if r.kinds[kind] == "" {
-		r.kinds[kind] = r.whyNoPlace(kind)
+	if r.kinds[kind].why == "" {
+		r.kinds[kind] = refusal{why: r.whyNoPlace(kind), next: r.nextOf(kind)}
 	}
 	return r.kinds[kind]
+}
+
+// ofFull says why a pool without a free runner starts none. It starts one when
+// the last obstacle is out of the way.
+func (c *computation) ofFull(p *pool) refusal {
+	list := c.obstacles(p)
+	if len(list) == 0 {
+		return refusal{why: "pool " + p.Name + " starts no more runners"}
+	}
+	r := refusal{list[0].Reason, list[0].Next, list[0].Until}
+	for _, o := range list[1:] {
+		if !r.until.IsZero() && (o.Until.IsZero() || o.Until.After(r.until)) {
+			r.next, r.until = o.Next, o.Until
+		}
+	}
+	return r
+}
+
+// ofPool is why a pool serves no job of a kind: what it says to all, or that its
+// ceiling for them is reached.
+func (r *refusals) ofPool(i int, kind int32) refusal {
+	if o, reached := r.ceiling(i, kind); reached && r.pools[i].hold == "" {
+		return refusal{why: o.Reason, next: o.Next}
+	}
+	return r.full[i]
+}
+
+// ceiling is the one that keeps a kind of jobs out of a pool, if one does.
+func (c *computation) ceiling(i int, kind int32) (Obstacle, bool) {
+	return c.assigned.ceilings.obstacle(c.assigned.kinds.repo[kind], i, c.pools[i])
 }
 
 // whyNoPlace lists what the pools of a kind of jobs say, a repeated reason once.
 func (r *refusals) whyNoPlace(kind int32) string {
 	text, last := r.text[:0], ""
 	for i := range r.assigned.kinds.set(kind).all {
-		why := r.full[i]
-		if o, reached := r.assigned.ceilings.obstacle(r.assigned.kinds.repo[kind], i, r.pools[i]); reached && r.pools[i].hold == "" {
-			why = o.Reason
-		}
+		why := r.ofPool(i, kind).why
 		if why == last {
 			continue
 		}
@@ -52,6 +86,24 @@ func (r *refusals) whyNoPlace(kind int32) string {
 	}
 	r.text = text
 	return string(text)
+}
+
+// nextOf is when the first of the pools of a kind can start a runner: the earliest moment
+// that is known, and the first of what may come before.
+func (r *refusals) nextOf(kind int32) string {
+	var known, unknown refusal
+	for i := range r.assigned.kinds.set(kind).all {
+		switch f := r.ofPool(i, kind); {
+		case f.until.IsZero() && unknown.next == "":
+			unknown = f
+		case !f.until.IsZero() && (known.until.IsZero() || f.until.Before(known.until)):
+			known = f
+		}
+	}
+	if known.next == "" || unknown.next == "" {
+		return known.next + unknown.next
+	}
+	return known.next + ", or " + unknown.next
 }
 
 // whyNoPool says for a job that matches no pool what each pool lacks. Where
@@ -89,21 +141,31 @@ func (r *refusals) describe(text []byte, job *Job) []byte {
 		if named++; named > most {
 			break
 		}
-		text = append(append(text, "pool "...), r.pools[i].Name...)
-		text = append(append(text, " has it, but its scope "...), r.pools[i].Scope.String()...)
-		text = append(append(append(text, " does not cover "...), job.Repo...), "; "...)
+		text = append(append(append(text, "pool "...), r.pools[i].Name...), " has it, but "...)
+		text = append(appendOutside(text, r.pools[i].Scope, job.Repo), "; "...)
 	}
 	for i := range s.near.all {
 		if named++; named > most {
 			break
 		}
-		text = append(append(append(text, "pool "...), r.pools[i].Name...), " lacks "...)
-		text = append(appendList(text, s.missing(i)), "; "...)
+		text = append(appendLacks(text, r.pools[i].Name, s.missing(i)), "; "...)
 	}
 	if more := s.outside.size() + s.near.size() - most; more > 0 {
 		return append(strconv.AppendInt(append(text, "and "...), int64(more), 10), " more"...)
 	}
 	return text[:len(text)-len("; ")]
+}
+
+// appendOutside says that a scope does not reach a repository.
+func appendOutside(text []byte, scope Scope, repo string) []byte {
+	text = append(append(text, "its scope "...), scope.String()...)
+	return append(append(text, " does not cover "...), repo...)
+}
+
+// appendLacks says which labels a pool does not have.
+func appendLacks(text []byte, pool string, labels []string) []byte {
+	text = append(append(append(text, "pool "...), pool...), " lacks "...)
+	return appendList(text, labels)
 }
 
 func appendList(text []byte, list []string) []byte {

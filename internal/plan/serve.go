@@ -71,7 +71,8 @@ func (c *computation) explain(starts []int) {
 		job := d.Job
 		i := c.assigned.pool[j]
 		if i == none {
-			d.Reason = refusals.why(job, c.assigned.kind[j])
+			r := refusals.of(job, c.assigned.kind[j])
+			d.Reason, d.Next = r.why, r.next
 			continue
 		}
 		p := c.pools[i]

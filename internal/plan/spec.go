@@ -195,6 +195,9 @@ type Decision struct {
 	Job    *Job   // that of the snapshot
 	Pool   string // the pool whose runner is to take it; empty if unserved
 	Reason string
+	// Next says when a job that fits a pool and is unserved may be served, as
+	// in "once the engine answers"; empty if that is not known.
+	Next string
 }
 
 // Served reports whether a runner is there or on its way for the job.

@@ -121,6 +121,7 @@ type JobDecision struct {
 	URL      string    `json:"url,omitempty"`
 	Pool     string    `json:"pool,omitempty"` // empty if no pool serves it now
 	Reason   string    `json:"reason"`
+	Next     string    `json:"next,omitempty"` // when it may be served, if a pool fits it
 }
 
 // NewStatus puts the numbers, decisions and settings of a plan into a Status;
@@ -136,12 +137,25 @@ func NewStatus(spec Spec, p Plan) Status {
 		})
 	}
 	for _, d := range p.Decisions {
-		s.Queue = append(s.Queue, JobDecision{
-			ID: d.Job.ID, Repo: d.Job.Repo, Name: d.Job.Name, Labels: append([]string{}, d.Job.Labels...), QueuedAt: d.Job.QueuedAt,
-			URL: d.Job.URL, Pool: d.Pool, Reason: d.Reason,
-		})
+		s.Queue = append(s.Queue, d.shown())
 	}
 	return s
+}
+
+// Why is the reason with what may come of it, for people.
+func (j JobDecision) Why() string {
+	if j.Next == "" {
+		return j.Reason
+	}
+	return j.Reason + "; it can get a runner " + j.Next
+}
+
+// shown is the decision as people and their programs are told of it.
+func (d *Decision) shown() JobDecision {
+	return JobDecision{
+		ID: d.Job.ID, Repo: d.Job.Repo, Name: d.Job.Name, Labels: append([]string{}, d.Job.Labels...), QueuedAt: d.Job.QueuedAt,
+		URL: d.Job.URL, Pool: d.Pool, Reason: d.Reason, Next: d.Next,
+	}
 }
 
 // Finding is something of ours that has nobody, or nothing, behind it.

@@ -117,6 +117,7 @@ type Manager struct {
 	stopping     context.Context // ends when nothing new may begin
 	cutStarts    context.CancelFunc
 	status       atomic.Pointer[plan.Status]
+	lastView     atomic.Pointer[plan.View] // what the status is of
 	records      atomic.Pointer[map[string]state.Record]
 	configStatus atomic.Pointer[plan.ConfigStatus]
 	ready        func() // called once, after the first cycle
@@ -263,7 +264,7 @@ func (m *Manager) runCycle(ctx context.Context) {
 	m.noteSurplus(p, seen.at)
 	m.count(snap, p)
 	m.apply(ctx, seen, p)
-	m.publish(spec, seen, p)
+	m.publish(spec, snap, seen, p)
 }
 
 // load reads the records of the last run.

@@ -11,9 +11,9 @@ import (
 	"scaler.io/scaler/internal/state"
 )
 
-// publish makes what the cycle saw and decided visible to Status and
+// publish makes what the cycle saw and decided visible to Status, Explain and
 // DotRunner, which other goroutines call.
-func (m *Manager) publish(spec plan.Spec, seen *observation, p plan.Plan) {
+func (m *Manager) publish(spec plan.Spec, snap plan.Snapshot, seen *observation, p plan.Plan) {
 	for _, q := range spec.Pools {
 		cause, message := m.troubleOf(q)
 		m.conditions.setCause("pool "+q.Name, cause, message, seen.at)
@@ -31,10 +31,7 @@ func (m *Manager) publish(spec plan.Spec, seen *observation, p plan.Plan) {
 		b := m.breakers[p.Name]
 		p.BreakerOpen, p.Failures, p.Nudges = b.probing || seen.at.Before(b.until), b.failures, m.nudges[p.Name]
 	}
-	s.QueueSize = len(p.Decisions)
-	for _, v := range seen.scopes {
-		s.QueueSize = max(s.QueueSize, v.total)
-	}
+	s.QueueSize = seen.queueSize(len(p.Decisions))
 	records := make(map[string]state.Record, len(m.runners))
 	for _, name := range slices.Sorted(maps.Keys(m.runners)) {
 		records[name] = m.runners[name].rec
@@ -42,7 +39,37 @@ func (m *Manager) publish(spec plan.Spec, seen *observation, p plan.Plan) {
 	}
 	m.noteOutdated(spec, s.Runners, seen.at)
 	m.records.Store(&records)
+	m.lastView.Store(&plan.View{Spec: spec, Snap: snap, Running: seen.running(), Runners: s.Runners, QueueSize: s.QueueSize})
 	m.status.Store(&s)
+}
+
+// queueSize is how many jobs wait at the server, of which some were read.
+func (o *observation) queueSize(read int) int {
+	for _, v := range o.scopes {
+		read = max(read, v.total)
+	}
+	return read
+}
+
+// running has the jobs that some runner has, each once.
+func (o *observation) running() []plan.Job {
+	jobs := make(map[int64]plan.Job)
+	for _, v := range o.scopes {
+		for _, j := range v.running {
+			jobs[j.ID] = j
+		}
+	}
+	return slices.Collect(maps.Values(jobs))
+}
+
+// Explain says what the last cycle decided about a job and why. The error wraps
+// plan.ErrInvalid or plan.ErrNotFound.
+func (m *Manager) Explain(q plan.Query) (plan.Explanation, error) {
+	v := m.lastView.Load()
+	if v == nil {
+		return plan.Explanation{}, fmt.Errorf("explain job: %w: the first cycle is not done yet", plan.ErrNotFound)
+	}
+	return v.Explain(q)
 }
 
 // troubleOf says what is wrong with a pool itself; that the engine or the
@@ -106,17 +133,23 @@ func (m *Manager) ask(ctx context.Context, f func()) error {
 	return nil
 }
 
-// PreviewOnce is Preview for a Manager that does not run: it reads the records
-// and looks at the world once.
-func (m *Manager) PreviewOnce(ctx context.Context) (plan.Plan, error) {
+// ViewOnce is what a cycle of a Manager that does not run would see and go by:
+// it reads the records and looks at the world once.
+func (m *Manager) ViewOnce(ctx context.Context) (plan.View, error) {
 	if err := m.load(); err != nil {
-		return plan.Plan{}, err
+		return plan.View{}, err
 	}
-	return m.preview(ctx), nil
+	return m.lookAround(ctx), nil
 }
 
 // preview is a cycle on copies: it neither stores nor does anything.
 func (m *Manager) preview(ctx context.Context) plan.Plan {
+	v := m.lookAround(ctx)
+	return plan.Compute(v.Spec, v.Snap)
+}
+
+// lookAround returns what a cycle would see and go by.
+func (m *Manager) lookAround(ctx context.Context) plan.View {
 	seen := m.observe(ctx)
 	saved := m.runners
 	defer func() { m.runners = saved }()
@@ -131,5 +164,10 @@ func (m *Manager) preview(ctx context.Context) plan.Plan {
 			m.look(r, seen)
 		}
 	}
-	return plan.Compute(m.spec(seen), m.snapshot(seen))
+	v := plan.View{Spec: m.spec(seen), Snap: m.snapshot(seen), Running: seen.running()}
+	for _, name := range slices.Sorted(maps.Keys(m.runners)) {
+		v.Runners = append(v.Runners, m.runners[name].rec.Status())
+	}
+	v.QueueSize = seen.queueSize(len(v.Snap.Jobs))
+	return v
 }

@@ -44,6 +44,7 @@ func (s *Server) handler() http.Handler {
 	for _, r := range append(s.tokenRoutes(), []route{
 		{http.MethodGet, "/v1/status", s.getStatus},
 		{http.MethodGet, "/v1/plan", s.getPlan},
+		{http.MethodGet, "/v1/explain", s.getExplain},
 		{http.MethodGet, "/v1/runners", s.getRunners},
 		{http.MethodGet, "/v1/runners/{name}", s.getRunner},
 		{http.MethodGet, "/v1/runners/{name}/dotrunner", s.getDotRunner},

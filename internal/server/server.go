@@ -51,12 +51,13 @@ const (
 
 // Server serves the API of one daemon.
 type Server struct {
-	source daemon
-	log    *slog.Logger
-	backup backupFunc  // nil if there is nothing to back up
-	tokens tokenKeeper // nil if there is no gateway
-	audit  auditFunc   // nil if there is no gateway
-	reload reloadFunc  // nil if the configuration stays as it is
+	source  daemon
+	log     *slog.Logger
+	backup  backupFunc  // nil if there is nothing to back up
+	tokens  tokenKeeper // nil if there is no gateway
+	audit   auditFunc   // nil if there is no gateway
+	reload  reloadFunc  // nil if the configuration stays as it is
+	explain explainFunc // nil if nobody knows
 }
 
 // New returns a Server that is to be run by Serve.

@@ -23,13 +23,15 @@ type simulateFlags struct {
 	config string
 	trace  string
 	made   string // size of a load that is made up
-	save   string
-	out    string
-	start  string
-	cold   []time.Duration
-	warmUp time.Duration
-	seed   uint64
-	asJSON bool
+	// fromGitea is how far back the server's jobs are taken.
+	fromGitea string
+	save      string
+	out       string
+	start     string
+	cold      []time.Duration
+	warmUp    time.Duration
+	seed      uint64
+	asJSON    bool
 }
 
 // traceStart is a Monday, for traces that count from nothing in particular.
@@ -49,6 +51,7 @@ in Unix time; labels are separated by a blank or a semicolon.
 Without a trace, --synthetic makes one up: 20,000 jobs in a week or 100,000 in
 a month, by the rhythm of people at work, which the first pools get more of.`,
 		Example: `  scaler simulate --config scaler.yaml --trace jobs.csv
+  scaler simulate --config scaler.yaml --from-gitea 7d --out report.html
   scaler simulate --config scaler.yaml --synthetic week --cold-start 5s
   scaler simulate --config scaler.yaml --synthetic month --save-trace jobs.csv`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return flags.run(cmd) },
@@ -57,6 +60,7 @@ a month, by the rhythm of people at work, which the first pools get more of.`,
 	f := cmd.Flags()
 	f.StringVar(&flags.trace, "trace", "", "file with the jobs; - is standard input")
 	f.StringVar(&flags.made, "synthetic", "", "make up the jobs of a week or a month")
+	f.StringVar(&flags.fromGitea, "from-gitea", "", "replay the jobs that the server has run since so long ago, as 7d")
 	f.StringVar(&flags.save, "save-trace", "", "write the jobs to a file, as JSON if its name ends in .jsonl, else as CSV")
 	f.StringVar(&flags.out, "out", "", "write a report with plots to an HTML file")
 	f.StringVar(&flags.start, "start", traceStart, "when second 0 of the trace is, for schedules")
@@ -77,7 +81,7 @@ func (s *simulateFlags) run(cmd *cobra.Command) error {
 		return err
 	}
 	fleet := simulatedFleet(cfg)
-	trace, err := s.load(cmd, fleet, start)
+	trace, err := s.load(cmd, cfg, fleet, start)
 	if err != nil {
 		return err
 	}
@@ -106,13 +110,27 @@ func (s *simulateFlags) name() string {
 	if s.made != "" {
 		return "a synthetic " + s.made
 	}
+	if s.fromGitea != "" {
+		return "the last " + s.fromGitea + " in Gitea"
+	}
 	return s.trace
 }
 
 // check looks at the flags together.
 func (s *simulateFlags) check() (start time.Time, err error) {
-	if (s.trace == "") == (s.made == "") {
-		return start, &usageError{"say what to replay: --trace FILE or --synthetic week"}
+	given := 0
+	for _, source := range []string{s.trace, s.made, s.fromGitea} {
+		if source != "" {
+			given++
+		}
+	}
+	if given != 1 {
+		return start, &usageError{"say what to replay: one of --trace FILE, --from-gitea 7d and --synthetic week"}
+	}
+	if s.fromGitea != "" {
+		if _, err := parseAge(s.fromGitea); err != nil {
+			return start, err
+		}
 	}
 	for _, d := range s.cold {
 		if d < 0 {
@@ -129,7 +147,10 @@ func (s *simulateFlags) check() (start time.Time, err error) {
 }
 
 // load gets the jobs.
-func (s *simulateFlags) load(cmd *cobra.Command, fleet simulate.Fleet, start time.Time) (simulate.Trace, error) {
+func (s *simulateFlags) load(cmd *cobra.Command, cfg *config.Config, fleet simulate.Fleet, start time.Time) (simulate.Trace, error) {
+	if s.fromGitea != "" {
+		return s.fetch(cmd, cfg)
+	}
 	switch s.trace {
 	case "":
 		return simulate.Synthetic(s.made, fleet.Spec.Pools, start, s.seed)

@@ -2,10 +2,14 @@ package main
 
 import (
 	"flag"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 const smallTrace = `arrival_s,duration_s,labels,repo
@@ -56,7 +60,9 @@ func TestSimulateRefuses(t *testing.T) {
 		code int
 		want string
 	}{
-		{"nothing to replay", "", exitUsage, "scaler: say what to replay: --trace FILE or --synthetic week\nSee scaler simulate --help.\n"},
+		{"nothing to replay", "", exitUsage, "scaler: say what to replay: one of --trace FILE, --from-gitea 7d and --synthetic week\nSee scaler simulate --help.\n"},
+		{"two to replay", "--trace x --synthetic week", exitUsage, "scaler: say what to replay: one of --trace FILE, --from-gitea 7d and --synthetic week\nSee scaler simulate --help.\n"},
+		{"no age", "--from-gitea week", exitUsage, "scaler: --from-gitea \"week\" is not a time like 7d or 36h\nSee scaler simulate --help.\n"},
 		{"no such file", "--trace " + dir + "/none.csv", exitFailure, "scaler: read trace: open " + dir + "/none.csv: no such file or directory\n"},
 		{"a fault in the trace", "--trace " + trace, exitFailure, "scaler: " + trace + `:6:3: duration_s: "soon" is not a number of seconds` + "\n"},
 		{"a negative start", "--trace x --cold-start=-1s", exitUsage, "scaler: --cold-start -1s is less than nothing\nSee scaler simulate --help.\n"},
@@ -90,5 +96,40 @@ func TestSimulateSavesTheTrace(t *testing.T) {
 	}
 	if _, errs, code := runCommand(t, "simulate", "--config", path, "--synthetic", "week", "--save-trace", dir); code != exitFailure || errs != "scaler: write "+dir+": open "+dir+": is a directory\n" {
 		t.Errorf("exit code %d, %q", code, errs)
+	}
+}
+
+// Only what a runner has ended counts, and only since then.
+func TestSimulateFromGitea(t *testing.T) {
+	now := time.Now().UTC().Truncate(time.Second)
+	job := func(id, runner int, ago time.Duration) string {
+		at := now.Add(-ago).Format(time.RFC3339)
+		ended := now.Add(-ago + 90*time.Second).Format(time.RFC3339)
+		return fmt.Sprintf(`{"id":%d,"url":"http://x/api/v1/repos/acme/app/actions/jobs/%d","labels":["linux"],"status":"completed","runner_id":%d,"created_at":%q,"started_at":%q,"completed_at":%q}`,
+			id, id, runner, at, at, ended)
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/api/v1/admin/actions/jobs" || r.URL.Query().Get("status") != "completed" {
+			http.NotFound(w, r)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprintf(w, `{"total_count":4,"jobs":[%s,%s,%s,%s]}`, job(1, 7, time.Hour), job(2, 8, 2*time.Hour), job(3, 0, time.Hour), job(4, 9, 80*time.Hour))
+	}))
+	defer server.Close()
+	path, dir := writeConfig(t)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, path, strings.Replace(string(text), "http://127.0.0.1:1", server.URL, 1))
+	trace := filepath.Join(dir, "jobs.csv")
+	got := mustRun(t, "simulate", "--config", path, "--from-gitea", "2d", "--save-trace", trace)
+	if !strings.HasPrefix(got, "2 jobs from ") {
+		t.Errorf("got\n%s", got)
+	}
+	want := fmt.Sprintf("arrival_s,duration_s,labels,repo\n%d,90,linux,acme/app\n%d,90,linux,acme/app\n", now.Add(-2*time.Hour).Unix(), now.Add(-time.Hour).Unix())
+	if saved, err := os.ReadFile(trace); err != nil || string(saved) != want {
+		t.Errorf("saved %q, %v; want %q", saved, err, want)
 	}
 }

@@ -12,6 +12,7 @@ const (
 	KindPing       = "ping"
 	KindLogin      = "login"
 	KindQueued     = "jobs_queued"
+	KindFinished   = "jobs_finished"
 	KindRunning    = "jobs_running"
 	KindRunners    = "runners"
 	KindRunner     = "runner"

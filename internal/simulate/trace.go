@@ -39,3 +39,10 @@ func (t Trace) end() time.Duration {
 	}
 	return end
 }
+
+// NewTrace makes a trace of jobs in any order.
+func NewTrace(start time.Time, jobs []Job) Trace {
+	t := Trace{Start: start, Jobs: jobs}
+	t.sort()
+	return t
+}

@@ -148,3 +148,33 @@ func TestStandbySurvivesCrashes(t *testing.T) {
 		})
 	}
 }
+
+// What a runner on standby was made from is what it would run with: after an
+// edit, or with a newer image, others are made.
+func TestOutdatedStandbyIsReplaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, giteatest.Options{}, renewing, standby(2))
+		r.engine.SetImage("sha256:1")
+		r.run()
+		r.after(5 * time.Second)
+		r.wantStandby(2)
+		r.engine.SetImage("sha256:2")
+		r.after(10 * time.Second)
+		r.wantStandby(2)
+		r.reconfigure(r.edited(another("mac")))
+		r.after(10 * time.Second)
+		r.wantStandby(2)
+		if n := r.engine.Calls("Create"); n != 6 || r.engine.Calls("Start") != 0 {
+			t.Errorf("%d containers made and %d started, want 6 and 0", n, r.engine.Calls("Start"))
+		}
+		for _, x := range r.gitea.State().Runners {
+			if len(x.Labels) != 1 || x.Labels[0] != "mac" {
+				t.Errorf("runner %+v has the old labels", x)
+			}
+		}
+		r.gitea.AddJobs(giteatest.JobSpec{Count: 1, Labels: []string{"mac"}, Duration: time.Second})
+		r.after(time.Minute)
+		r.wantJobs(giteatest.StatusSuccess, 1)
+		r.stop()
+	})
+}

@@ -59,7 +59,7 @@ a month, by the rhythm of people at work, which the first pools get more of.`,
 	addConfigFlag(cmd, &flags.config)
 	f := cmd.Flags()
 	f.StringVar(&flags.trace, "trace", "", "file with the jobs; - is standard input")
-	f.StringVar(&flags.made, "synthetic", "", "make up the jobs of a week or a month")
+	f.StringVar(&flags.made, "synthetic", "", "make up the jobs of a week, a month, or a week of bursts")
 	f.StringVar(&flags.fromGitea, "from-gitea", "", "replay the jobs that the server has run since so long ago, as 7d")
 	f.StringVar(&flags.save, "save-trace", "", "write the jobs to a file, as JSON if its name ends in .jsonl, else as CSV")
 	f.StringVar(&flags.out, "out", "", "write a report with plots to an HTML file")

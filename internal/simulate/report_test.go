@@ -92,7 +92,7 @@ func TestSynthetic(t *testing.T) {
 			t.Errorf("%s: the pools serve %d of %d jobs", size, w.left, len(trace.Jobs))
 		}
 	}
-	if _, err := Synthetic("year", pools, monday, 1); err == nil || err.Error() != `cannot simulate: a load of a "year" is not known: it has to be week or month` {
+	if _, err := Synthetic("year", pools, monday, 1); err == nil || err.Error() != `cannot simulate: a load of a "year" is not known: it has to be week, month or bursts` {
 		t.Error(err)
 	}
 	if _, err := Synthetic("week", nil, monday, 1); err == nil {

@@ -10,10 +10,17 @@ import (
 	"scaler.io/scaler/internal/plan"
 )
 
-// Sizes of the loads that can be made up.
-var sizes = map[string]struct{ days, jobs int }{
-	"week":  {7, 20_000},
-	"month": {30, 100_000},
+// Sizes of the loads that can be made up: how long, how many jobs, how many of
+// them a matrix has, and how many seconds half of them take at most. The week of
+// bursts is for seeing what large matrices cost.
+var sizes = map[string]struct {
+	days, jobs  int
+	least, most int
+	typical     float64
+}{
+	"week":   {7, 20_000, 3, 8, 300},
+	"month":  {30, 100_000, 3, 8, 300},
+	"bursts": {7, 20_000, 4, 24, 150},
 }
 
 // The share of a weekday's pushes that come in each hour, relative to the
@@ -29,21 +36,21 @@ var weekdays = [7]float64{0.12, 0.90, 1.00, 1.00, 1.00, 0.80, 0.15}
 // nightly is how many jobs a scheduled build makes each night at two.
 const nightly = 40
 
-// Synthetic makes up a "week" of 20,000 jobs or a "month" of 100,000 from a
-// Monday on, with a rhythm of the day and of the week. Jobs come as those of a
+// Synthetic makes up a "week" of 20,000 jobs, a "month" of 100,000, or a week of
+// "bursts", whose matrices are three times as large, from a Monday on, with a rhythm of the day and of the week. Jobs come as those of a
 // push: mostly one or two, sometimes a chain whose jobs follow each other,
-// sometimes a matrix of up to 24 at once. They take minutes, a few of them an
+// sometimes a matrix of some at once. They take minutes, a few of them an
 // hour. Labels and repositories are such that the pools serve them, the first
 // pool more of them than the next. The same seed gives the same jobs.
 func Synthetic(size string, pools []plan.Pool, start time.Time, seed uint64) (Trace, error) {
 	s, known := sizes[size]
 	if !known {
-		return Trace{}, fmt.Errorf("%w: a load of a %q is not known: it has to be week or month", ErrInput, size)
+		return Trace{}, fmt.Errorf("%w: a load of a %q is not known: it has to be week, month or bursts", ErrInput, size)
 	}
 	if len(pools) == 0 {
 		return Trace{}, fmt.Errorf("%w: the configuration has no pools", ErrInput)
 	}
-	p := &pusher{pools: pools, chance: rand.New(rand.NewPCG(seed, 2)), end: time.Duration(s.days) * 24 * time.Hour}
+	p := &pusher{pools: pools, chance: rand.New(rand.NewPCG(seed, 2)), least: s.least, most: s.most, typical: s.typical, end: time.Duration(s.days) * 24 * time.Hour}
 	for d := range s.days {
 		p.push(time.Duration(d)*24*time.Hour+2*time.Hour, nightly)
 	}
@@ -69,10 +76,13 @@ func cumulative(start time.Time, days int) []float64 {
 
 // pusher makes up what people push.
 type pusher struct {
-	pools  []plan.Pool
-	chance *rand.Rand
-	end    time.Duration
-	jobs   []Job
+	pools   []plan.Pool
+	chance  *rand.Rand
+	least   int // jobs of a matrix
+	most    int
+	typical float64 // seconds
+	end     time.Duration
+	jobs    []Job
 }
 
 // moment is one by the rhythm.
@@ -92,7 +102,7 @@ func (p *pusher) someone(at time.Duration) {
 			at += p.push(at, 1) + time.Second
 		}
 	default:
-		p.push(at, 4+p.chance.IntN(21)) // a matrix
+		p.push(at, p.least+p.chance.IntN(p.most-p.least+1)) // a matrix
 	}
 }
 
@@ -102,7 +112,7 @@ func (p *pusher) push(at time.Duration, n int) time.Duration {
 	pool := p.pools[min(int(p.chance.ExpFloat64()), len(p.pools)-1)]
 	repo := repoOf(pool.Scope, p.chance.IntN(20))
 	// The jobs of a matrix are alike.
-	typical := 150 * math.Exp(0.7*p.chance.NormFloat64())
+	typical := p.typical * math.Exp(0.7*p.chance.NormFloat64())
 	longest := time.Duration(0)
 	for range n {
 		took := min(max(typical*math.Exp(0.35*p.chance.NormFloat64()), 10), 3600)

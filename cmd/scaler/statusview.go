@@ -52,6 +52,7 @@ func writeStatus(b *bytes.Buffer, s plan.Status, now time.Time, width int) {
 	writeBudgets(b, s.Budgets)
 	writePools(b, s.Pools)
 	writeSchedules(b, s.Pools, now)
+	writeReady(b, s.Pools)
 	section(b, "RUNNERS (%d)", len(s.Runners))
 	writeRunners(b, s.Runners, now)
 	writeOutdated(b, s.Runners)
@@ -91,6 +92,21 @@ func writePools(b *bytes.Buffer, pools []plan.PoolStatus) {
 		}
 	}
 	table(b, rows)
+}
+
+// writeReady writes how many runners the pools keep ready that choose that by
+// themselves, and why. It writes nothing where there are none.
+func writeReady(b *bytes.Buffer, pools []plan.PoolStatus) {
+	rows := [][]string{{"POOL", "KEEPS", "HAS", "WHY"}}
+	for _, p := range pools {
+		if p.IdleWhy != "" {
+			rows = append(rows, []string{p.Name, strconv.Itoa(p.IdleWant), strconv.Itoa(p.Idle), clean(p.IdleWhy)})
+		}
+	}
+	if len(rows) > 1 {
+		section(b, "READY RUNNERS (%d)", len(rows)-1)
+		table(b, rows)
+	}
 }
 
 // writeSchedules writes which window holds in each pool that has any, and what

@@ -34,8 +34,14 @@ func (c *computation) howServed(j int) []string {
 			before++
 		}
 	}
+	free := 0
+	for _, r := range p.idle {
+		if !p.misfit(r) {
+			free++
+		}
+	}
 	switch starting := c.starting(p); {
-	case before < len(p.idle):
+	case before < free:
 		line := []string{fmt.Sprintf("A runner of pool %s is free and takes it at its next look, within seconds.", p.Name)}
 		if !p.overdue || c.lazy(p) == none {
 			return line
@@ -46,8 +52,8 @@ func (c *computation) howServed(j int) []string {
 		return append(line, fmt.Sprintf("A job has waited beside it for %s or more, so it is replaced by another one.", short(nudgeAfter)))
 	case before >= p.supply:
 		return []string{fmt.Sprintf("Pool %s starts a runner for it now, since none of its runners is free.", p.Name)}
-	case before-len(p.idle) < len(starting):
-		r := starting[before-len(p.idle)]
+	case before-free < len(starting):
+		r := starting[before-free]
 		line := fmt.Sprintf("Runner %s of pool %s is starting, for %s, and takes it once it is online.", r.Name, p.Name, short(c.snap.Now.Sub(later(r.CreatedAt, r.StartedAt))))
 		if p.BootTimeout > 0 && !r.StartedAt.IsZero() {
 			line += fmt.Sprintf(" If it is not by %s another one is started.", r.StartedAt.Add(p.BootTimeout).UTC().Format("15:04:05 MST"))
@@ -57,8 +63,8 @@ func (c *computation) howServed(j int) []string {
 	return []string{fmt.Sprintf("A runner of pool %s is getting its new container and takes it once it is online.", p.Name)}
 }
 
-// starting lists the runners of a pool that are to come online, those that
-// were made first at the front.
+// starting lists the runners of a pool that are to come online and fit its jobs,
+// those that were made first at the front.
 func (c *computation) starting(p *pool) []*Runner {
 	leaving := make(map[string]bool)
 	for _, a := range c.plan.Actions {
@@ -67,7 +73,7 @@ func (c *computation) starting(p *pool) []*Runner {
 	var list []*Runner
 	for i := range c.snap.Runners {
 		r := &c.snap.Runners[i]
-		if r.Pool == p.Name && r.Phase == PhaseStarting && !r.HasJob && !r.Gone && !leaving[r.Name] {
+		if r.Pool == p.Name && r.Phase == PhaseStarting && !r.HasJob && !r.Gone && !leaving[r.Name] && !p.misfit(r) {
 			list = append(list, r)
 		}
 	}

@@ -99,6 +99,31 @@ func TestBadImageStopsTheReplacement(t *testing.T) {
 	})
 }
 
+// An edit that corrects what a pool's runners are made from is tried at once,
+// however long the back-off has become.
+func TestCorrectedPoolStartsAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, giteatest.Options{}, renewing)
+		r.run()
+		r.engine.Fail("Create", plan.ErrImage)
+		r.queue(1, time.Second)
+		r.after(20 * time.Minute)
+		if p := r.m.Status().Pools[0]; !p.BreakerOpen || p.Failures < 5 {
+			t.Fatalf("before the edit: %+v", p)
+		}
+		r.engine.Fail("Create", nil)
+		r.reconfigure(r.edited(func(c *Config) {
+			o := c.Pools["linux"]
+			o.Recipe.Container = "2"
+			c.Pools["linux"] = o
+		}))
+		r.after(5 * time.Second)
+		r.wantJobs(giteatest.StatusSuccess, 1)
+		r.stop()
+		r.wantNothingLeft()
+	})
+}
+
 func TestOtherLabelsReplaceRunners(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, giteatest.Options{}, persistent, renewing, sole(func(p *plan.Pool) { p.Min = 2 }))

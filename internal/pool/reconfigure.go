@@ -29,6 +29,8 @@ func (m *Manager) reconfigure(cfg Config) {
 			m.retired[name] = opts
 			delete(m.breakers, name)
 			delete(m.tempos, name)
+		} else if b := m.breakers[name]; cfg.Pools[name].Recipe != opts.Recipe && !b.token {
+			b.succeed() // its runners are made from something else now: try at once
 		}
 	}
 	for name := range cfg.Pools {

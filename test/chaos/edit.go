@@ -74,7 +74,7 @@ func editFleet(r *rand.Rand, f *fleet, full fleet) {
 
 // editPool changes one pool.
 func editPool(r *rand.Rand, p *pool, images []string) {
-	switch r.IntN(16) {
+	switch r.IntN(18) {
 	case 0, 1:
 		p.max = 1 + r.IntN(5)
 	case 2:
@@ -103,12 +103,19 @@ func editPool(r *rand.Rand, p *pool, images []string) {
 		p.standby = r.IntN(mostStandby + 1)
 	case 15:
 		p.auto = !p.auto
+	case 16: // for other jobs: its runners cannot serve them
+		p.labels = slices.Clone(jobLabels[r.IntN(len(jobLabels))])
+	case 17: // of another scope: likewise
+		p.token = []string{instanceToken, orgToken}[r.IntN(2)]
 	case 12:
 		p.schedule = windows[r.IntN(len(windows))]
 	case 13:
 		p.container = []string{"", ", cpus: 0.5", ", memory: 256m, cpus: 1.5", fmt.Sprintf(", env: {EDIT: %q}", fmt.Sprint(r.IntN(1000)))}[r.IntN(4)]
 	}
 }
+
+// jobLabels are labels that jobs ask for, as a pool may have them.
+var jobLabels = [][]string{{"linux"}, {"warm", "linux"}, {"builder"}, {"keeper"}, {"builder", "keeper"}}
 
 // mostStandby is how many runners a pool keeps on standby at most.
 const mostStandby = 2

@@ -198,6 +198,5 @@ func (a *Arrivals) lead(wait time.Duration) time.Duration {
 	return cold + reaction - wait
 }
 
-// Jobs is how many jobs have arrived, as far as they are not forgotten: of those
-// of a week ago half a part in three is.
+// Jobs is how many jobs have arrived. Those of earlier weeks count less and less.
 func (a *Arrivals) Jobs() float64 { return a.jobs }

@@ -73,9 +73,9 @@ func TestPoolKeepsRunnersReadyByItself(t *testing.T) {
 				t.Errorf("cold start %v", cold)
 			}
 		})
-		r.after(3 * time.Hour)
+		r.after(75 * time.Minute)
 		if s := r.m.Status().Pools[0]; s.Idle > 1 {
-			t.Errorf("after three quiet hours: %+v", s)
+			t.Errorf("after more than a quiet hour: %+v", s)
 		}
 		r.stop()
 		r.killAll()

@@ -35,7 +35,7 @@ func TestMatrixLeavesRoomForOthers(t *testing.T) {
 		if waits == 0 {
 			t.Errorf("no job of the matrix waits for its ceiling: %+v", s.Queue[:min(len(s.Queue), 5)])
 		}
-		r.after(time.Hour)
+		r.after(40 * time.Minute)
 		r.wantJobs(giteatest.StatusSuccess, 62)
 		r.stop()
 		r.wantNothingLeft()

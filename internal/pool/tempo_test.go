@@ -63,9 +63,9 @@ func TestSurplusHasToLast(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			none := 0
 			r := newRig(t, giteatest.Options{}, persistent, sole(func(p *plan.Pool) { p.Idle = 2 }),
-				sole(window(time.Hour, d, func(w *plan.Window) { w.Idle = &none })))
+				sole(window(15*time.Minute, d, func(w *plan.Window) { w.Idle = &none })))
 			r.run()
-			r.after(time.Hour + d - time.Second)
+			r.after(15*time.Minute + d - time.Second)
 			if n := r.m.Status().Pools[0].Idle; n != want {
 				t.Errorf("%d are idle at the end of %s, want %d", n, d, want)
 			}

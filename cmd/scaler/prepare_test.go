@@ -123,14 +123,14 @@ func TestPreparationIsQuietWhenCancelled(t *testing.T) {
 // TestPreparationOfTheConfiguration: what the daemon asks of Docker ahead, and
 // at the start that follows.
 func TestPreparationOfTheConfiguration(t *testing.T) {
-	const pull, network = "POST /images/create", "GET /networks/ci"
+	const pull, inspect, network = "POST /images/create", "GET /images/example/runner:1/json", "GET /networks/ci"
 	for _, tc := range []struct {
 		name, settings string
 		ahead, start   []string
 	}{
-		{"by default", "", []string{pull, network}, nil},
-		{"each start is to have the latest", ", refresh: 0", []string{pull, network}, []string{pull}},
-		{"no images", ", prepull: false", []string{network}, []string{pull}},
+		{"by default", "", []string{pull, inspect, network}, nil},
+		{"each start is to have the latest", ", refresh: 0", []string{pull, inspect, network}, []string{pull, inspect}},
+		{"no images", ", prepull: false", []string{network}, []string{pull, inspect}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			host, asked := dockerSocket(t)

@@ -94,14 +94,14 @@ func TestReasonsSayUntilWhen(t *testing.T) {
 }
 
 // A plan under windows is the plan for pools with the windows' numbers, but for
-// its reasons.
+// what it says of them.
 func TestComputeGoesByTheNumbersThatHold(t *testing.T) {
 	bare := func(p Plan) Plan {
 		for i := range p.Actions {
 			p.Actions[i].Reason = ""
 		}
 		for i := range p.Decisions {
-			p.Decisions[i].Reason = ""
+			p.Decisions[i].Reason, p.Decisions[i].Next = "", ""
 		}
 		for i := range p.Pools {
 			p.Pools[i].Schedule = ScheduleState{}

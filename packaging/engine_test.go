@@ -63,8 +63,12 @@ func newMachine(t *testing.T, installed bool) *machine {
 		if !installed && strings.HasPrefix(name, "docker") {
 			where = "later/"
 		}
-		m.write(t, where+name, "#!/bin/sh\n"+body+"\n")
+		m.write(t, "stubs/"+where+name, "#!/bin/sh\n"+body+"\n")
 	}
+	// Another program makes what is to be run: a test that starts one at this
+	// very moment hands it the files that are open here, and what is open for
+	// writing cannot be run ("text file busy").
+	mustRun(t, m.dir, nil, needs(t, "cp"), "-R", "stubs/.", ".")
 	return m
 }
 

@@ -162,9 +162,16 @@ func (m *Manager) spec(seen *observation) plan.Spec {
 	spec := m.cfg.Spec
 	spec.CanNudge, spec.Shutdown = m.canNudge, m.draining
 	spec.Pools = slices.Clone(spec.Pools)
+	tokens := make(map[string]error) // most pools share one, and to look at it is to read a file
 	for i := range spec.Pools {
 		p := &spec.Pools[i]
-		m.setHold(p, seen.at)
+		name := m.cfg.Pools[p.Name].Token
+		err, known := tokens[name]
+		if !known {
+			err = m.ports.Registrar.Check(name)
+			tokens[name] = err
+		}
+		m.setHold(p, err, seen.at)
 		p.Probe = m.breakers[p.Name].probing
 		p.NudgedAt = m.nudged[p.Name]
 		p.Renewal.Recipe = m.recipeOf(p.Name)
@@ -177,12 +184,11 @@ func (m *Manager) spec(seen *observation) plan.Spec {
 	return spec
 }
 
-// setHold says why a pool may start nothing: its token cannot be used, or its
-// runners fail. A token that has changed since it was refused is tried at once;
+// setHold says why a pool may start nothing: its token cannot be used, which err
+// says, or its runners fail. A token that has changed since it was refused is tried at once;
 // an unchanged one only at the pace of the breaker.
-func (m *Manager) setHold(p *plan.Pool, now time.Time) {
+func (m *Manager) setHold(p *plan.Pool, err error, now time.Time) {
 	b := m.breakers[p.Name]
-	err := m.ports.Registrar.Check(m.cfg.Pools[p.Name].Token)
 	switch {
 	case err == nil && b.token:
 		b.succeed()

@@ -26,9 +26,9 @@ const (
 	shutdownWait   = 30 * time.Second
 	drainPoll      = time.Second // pace of a draining shutdown
 	// cycleGap is the least time between two cycles: what many containers
-	// report at once makes one cycle. Where a cycle takes longer, twice that
-	// time is between them, so that looking leaves most of the time for doing,
-	// up to cycleGapMost.
+	// report at once makes one cycle. Where cycles take longer, twice that time
+	// is between them, so that looking leaves most of the time for doing, up to
+	// cycleGapMost.
 	cycleGap     = 50 * time.Millisecond
 	cycleGapMost = time.Second
 )
@@ -102,6 +102,7 @@ type Manager struct {
 	nudges     map[string]uint64 // by pool, since the start
 	arrivals   *arrivals
 	cycle      uint64
+	cycleTook  time.Duration // the last one
 	started    time.Time
 
 	starts   *places // for the starts that may be under way
@@ -244,7 +245,10 @@ func (m *Manager) turn(ctx context.Context) {
 func (m *Manager) timeCycle(ctx context.Context) (gap time.Duration) {
 	began := time.Now()
 	m.runCycle(ctx)
-	return min(max(2*time.Since(began), cycleGap), cycleGapMost)
+	took, before := time.Since(began), m.cycleTook
+	m.cycleTook = took
+	// One answer that was late says nothing of the next.
+	return min(max(2*min(took, before), cycleGap), cycleGapMost)
 }
 
 // runCycle is observe, plan, apply.

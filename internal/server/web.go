@@ -34,6 +34,8 @@ type WebConfig struct {
 	RunnerImage string
 	// Calls are the requests to Gitea, for the metrics; nil for none.
 	Calls *Calls
+	// Explain says what the last cycle decided about a job; nil for none.
+	Explain func(plan.Query) (plan.Explanation, error)
 	// Secure has cookies sent over TLS only.
 	Secure bool
 }

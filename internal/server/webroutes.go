@@ -29,6 +29,9 @@ func (web *Web) Handler() http.Handler {
 func (web *Web) inside() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", web.getOverview)
+	mux.HandleFunc("GET /pools", web.getPools)
+	mux.HandleFunc("GET /queue", web.getQueue)
+	mux.HandleFunc("GET /queue/{job}", web.getJob)
 	mux.HandleFunc("POST /logout", web.postLogout)
 	mux.HandleFunc("GET /", web.getNowhere)
 	if !web.hasGateway() {
@@ -98,5 +101,5 @@ func (web *Web) getOverview(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "/tokens", http.StatusSeeOther)
 		return
 	}
-	web.render(w, r, http.StatusOK, "overview", "Pools", web.status.Status())
+	web.getPools(w, r)
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -88,6 +89,8 @@ func (s *simulateFlags) run(cmd *cobra.Command) error {
 	if err := s.saveTrace(trace); err != nil {
 		return err
 	}
+	// A replay makes much garbage and keeps little.
+	defer debug.SetGCPercent(debug.SetGCPercent(400))
 	report, err := simulate.Compare(trace, fleet, simulate.Options{ColdStarts: s.cold, WarmUp: s.warmUp, Seed: s.seed})
 	if err != nil {
 		return err

@@ -82,6 +82,11 @@ func TestSimulateRefuses(t *testing.T) {
 // What is made up and saved is the same as what is read from there.
 func TestSimulateSavesTheTrace(t *testing.T) {
 	path, dir := writeConfig(t)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, path, strings.NewReplacer("max: 15", "max: 150", "limits: {runners: 20}\n", "").Replace(string(text))) // without a backlog of days
 	for _, name := range []string{"week.csv", "week.jsonl"} {
 		trace := filepath.Join(dir, name)
 		made := mustRun(t, "simulate", "--config", path, "--synthetic", "week", "--save-trace", trace, "--json")

@@ -26,6 +26,7 @@ type Arrivals struct {
 	minutes [60]minute
 	at      int64 // when the queue was last looked at, in milliseconds of the Unix clock; 0 for never
 	colds   []time.Duration
+	cold    time.Duration // what ColdStart says of them
 	// jobs and missed count arrivals, and those of them whose rank was beyond
 	// what was kept ready then. They fade like the hours.
 	jobs, missed float64
@@ -175,17 +176,19 @@ func (a *Arrivals) Started(took time.Duration) {
 		a.colds = slices.Delete(a.colds, 0, 1)
 	}
 	a.colds = append(a.colds, took)
+	a.sortColds()
+}
+
+func (a *Arrivals) sortColds() {
+	if len(a.colds) > 0 {
+		sorted := slices.Sorted(slices.Values(a.colds))
+		a.cold = sorted[(len(sorted)*9+9)/10-1]
+	}
 }
 
 // ColdStart is how long nine of ten of the last starts took at most, 0 if none
 // was measured.
-func (a *Arrivals) ColdStart() time.Duration {
-	if len(a.colds) == 0 {
-		return 0
-	}
-	sorted := slices.Sorted(slices.Values(a.colds))
-	return sorted[(len(sorted)*9+9)/10-1]
-}
+func (a *Arrivals) ColdStart() time.Duration { return a.cold }
 
 // lead is how long before a job would have waited too long a runner has to be
 // started for it; 0 or less if one that is started for the job itself is in

@@ -89,6 +89,7 @@ func (a *Arrivals) UnmarshalBinary(data []byte) error {
 	if err := b.check(); err != nil {
 		return fmt.Errorf("%w: %w", errArrivals, err)
 	}
+	b.sortColds()
 	*a, a.resumed = b, true
 	return nil
 }

@@ -18,7 +18,7 @@ type kinds struct {
 
 func newKinds(m *Matcher, c *ceilings) *kinds {
 	k := &kinds{matcher: m, ceilings: c, width: m.width, covers: make(map[string]poolSet), scratch: make(poolSet, m.width)}
-	k.rehash(1 << 8)
+	k.rehash(1 << 4)
 	return k
 }
 

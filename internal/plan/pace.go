@@ -33,6 +33,34 @@ type Recent struct {
 	Surplus Surplus
 }
 
+// Started notes that a runner is being started.
+func (r *Recent) Started(at time.Time) {
+	r.Starts = append(r.Starts, at)
+	r.Active = at
+}
+
+// NoteSurplus notes how many runners are not needed, a negative number for not
+// known.
+func (r *Recent) NoteSurplus(now time.Time, n int) {
+	if n >= 0 {
+		r.Surplus = r.Surplus.Note(now, n)
+	}
+}
+
+// Within forgets the starts that are too long ago for the pace, and returns a
+// copy of what is left, which does not change any more.
+func (r *Recent) Within(p Pace, now time.Time) Recent {
+	if p.Starts == 0 {
+		r.Starts = r.Starts[:0]
+	}
+	old := 0
+	for old < len(r.Starts) && now.Sub(r.Starts[old]) >= p.Per {
+		old++
+	}
+	r.Starts = slices.Delete(r.Starts, 0, old)
+	return Recent{Starts: slices.Clone(r.Starts), Active: r.Active, Surplus: r.Surplus}
+}
+
 // ramp is what a Pace lets start.
 type ramp struct {
 	left int       // how many more runners may start now

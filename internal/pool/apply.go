@@ -124,7 +124,7 @@ func (m *Manager) begin(ctx context.Context, r *runner, op string, end evidence)
 	s := step{rec: r.rec, opts: m.optionsOf(r.rec.Pool), suspect: r.suspect, end: end}
 	if op == opStart {
 		r.rec.Enter(plan.PhaseStarting, "", time.Now()) // if it was on standby
-		m.tempoOf(r.rec.Pool).start(time.Now())
+		m.recentOf(r.rec.Pool).Started(time.Now())
 	}
 	timeout := stepTimeout
 	if makes(op) {

@@ -175,7 +175,7 @@ func (m *Manager) spec(seen *observation) plan.Spec {
 		p.Probe = m.breakers[p.Name].probing
 		p.NudgedAt = m.nudged[p.Name]
 		p.Renewal.Recipe = m.recipeOf(p.Name)
-		p.Recent = m.tempoOf(p.Name).recent(p.Pace, seen.at)
+		p.Recent = m.recentOf(p.Name).Within(p.Pace, seen.at)
 		if m.draining {
 			p.Min, p.Idle, p.Max, p.Standby, p.IdleTimeout, p.Windows, p.Auto = 0, 0, 0, 0, 0, nil, nil
 		}

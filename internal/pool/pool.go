@@ -87,7 +87,7 @@ type Manager struct {
 	retired    map[string]Options // of pools that are no longer configured
 	runners    map[string]*runner
 	breakers   map[string]*breaker
-	tempos     map[string]*tempo // by pool
+	recent     map[string]*plan.Recent // by pool
 	conditions *conditions
 	canNudge   bool
 	draining   bool
@@ -166,7 +166,7 @@ func New(cfg Config, ports Ports, log *slog.Logger) *Manager {
 	stopping, cutStarts := context.WithCancel(context.Background())
 	m := &Manager{
 		version: cfg.Version, instance: cfg.Instance, cfg: cfg, ports: ports, log: log, retired: make(map[string]Options),
-		runners: make(map[string]*runner), breakers: make(map[string]*breaker), tempos: make(map[string]*tempo),
+		runners: make(map[string]*runner), breakers: make(map[string]*breaker), recent: make(map[string]*plan.Recent),
 		conditions: newConditions(log), canNudge: true,
 		firstSeen: make(map[int64]time.Time), nudged: make(map[string]time.Time), corpses: make(map[corpse]time.Time),
 		leftovers: make(map[string]leftover), nudges: make(map[string]uint64),
@@ -285,7 +285,7 @@ func (m *Manager) load() error {
 		m.completeRecipe(&rec)
 		m.runners[rec.Name] = &runner{rec: rec}
 	}
-	m.recallTempos()
+	m.recallRecent()
 	if len(all) > 0 {
 		m.log.Info("runners of an earlier run found in the state", "count", len(all))
 	}

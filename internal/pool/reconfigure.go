@@ -28,7 +28,7 @@ func (m *Manager) reconfigure(cfg Config) {
 		if _, stays := cfg.Pools[name]; !stays {
 			m.retired[name] = opts
 			delete(m.breakers, name)
-			delete(m.tempos, name)
+			delete(m.recent, name)
 		} else if b := m.breakers[name]; cfg.Pools[name].Recipe != opts.Recipe && !b.token {
 			b.succeed() // its runners are made from something else now: try at once
 		}

@@ -21,7 +21,7 @@ type daemon struct {
 	byName  map[string]*runner
 	jobs    []plan.Job // of the snapshot
 
-	tempos    []tempo // by pool
+	recent    []plan.Recent // by pool
 	forecasts []*forecast
 	counted   int // jobs of the trace up to this one are counted in the forecasts
 }
@@ -32,7 +32,7 @@ func newDaemon(w *world) *daemon {
 	d.spec.CanNudge = true
 	d.pace = pace{Polls: w.fleet.Polls}
 	d.pace.happened = -d.pace.Faded()
-	d.tempos = make([]tempo, len(d.spec.Pools))
+	d.recent = make([]plan.Recent, len(d.spec.Pools))
 	for i := range d.spec.Pools {
 		// What a runner on standby saves is for the cold starts to say.
 		d.spec.Pools[i].Standby = 0
@@ -57,7 +57,7 @@ func (d *daemon) cycle() {
 	now := w.trace.Start.Add(w.now)
 	d.setReady(now)
 	for i := range d.spec.Pools {
-		d.spec.Pools[i].Recent = d.tempos[i].recent(d.spec.Pools[i].Pace, now)
+		d.spec.Pools[i].Recent = d.recent[i].Within(d.spec.Pools[i].Pace, now)
 	}
 	p := plan.Compute(d.spec, plan.Snapshot{Now: now, Jobs: d.queued(), Runners: d.views})
 	d.learn(now, p)
@@ -65,9 +65,7 @@ func (d *daemon) cycle() {
 		d.apply(a, now)
 	}
 	for i, c := range p.Pools {
-		if c.Surplus >= 0 {
-			d.tempos[i].surplus = d.tempos[i].surplus.Note(now, c.Surplus)
-		}
+		d.recent[i].NoteSurplus(now, c.Surplus)
 	}
 	d.foresee(now, p)
 }
@@ -108,7 +106,7 @@ func (d *daemon) look(r *runner, now time.Time) {
 	if v.HasJob && r.job != r.seenJob {
 		r.seenJob = r.job
 		v.Jobs++
-		d.tempos[r.pool].active = now
+		d.recent[r.pool].Active = now
 	}
 	if v.Phase == plan.PhaseStarting && r.state != starting && r.state != gone {
 		d.cameOnline(r, now.Sub(v.Since))
@@ -156,7 +154,7 @@ func (d *daemon) apply(a plan.Action, now time.Time) {
 	if a.Kind == plan.ActionStart {
 		pool := d.poolOf(a.Pool)
 		r := w.start(pool)
-		d.tempos[pool].starts, d.tempos[pool].active = append(d.tempos[pool].starts, now), now
+		d.recent[pool].Started(now)
 		d.runners, d.byName[r.name] = append(d.runners, r), r
 		d.views = append(d.views, plan.Runner{
 			Name: r.name, Pool: a.Pool, Scope: d.spec.Pools[pool].Scope, Phase: plan.PhaseStarting,
@@ -198,9 +196,9 @@ func (d *daemon) foresee(now time.Time, p plan.Plan) {
 		pool, schedule := d.spec.Pools[i].At(now)
 		timeouts[i] = pool.IdleTimeout
 		at(schedule.Next)
-		at(d.tempos[i].ramps(pool.Pace))
+		at(p.Pools[i].RampUntil)
 		at(p.Pools[i].CoolingUntil)
-		at(d.tempos[i].surplus.Grows(now, pool.IdleTimeout))
+		at(d.recent[i].Surplus.Grows(now, pool.IdleTimeout))
 	}
 	if slices.ContainsFunc(p.Actions, func(a plan.Action) bool { return a.Kind == plan.ActionDrain }) {
 		at(now.Add(1)) // at the next poll there may be another one to go

@@ -7,33 +7,6 @@ import (
 	"scaler.io/scaler/internal/plan"
 )
 
-// tempo is what a pool did lately, for its ramp, its cool_down and the wait
-// before surplus runners go.
-type tempo struct {
-	starts  []time.Time
-	active  time.Time
-	surplus plan.Surplus
-}
-
-// recent puts the tempo into the planner's terms.
-func (t *tempo) recent(p plan.Pace, now time.Time) plan.Recent {
-	old := 0
-	for old < len(t.starts) && (p.Starts == 0 || now.Sub(t.starts[old]) >= p.Per) {
-		old++
-	}
-	t.starts = slices.Delete(t.starts, 0, old)
-	return plan.Recent{Starts: t.starts, Active: t.active, Surplus: t.surplus}
-}
-
-// ramps is when the pool may start another runner though it may not now, zero
-// if it may.
-func (t *tempo) ramps(p plan.Pace) time.Time {
-	if p.Starts == 0 || len(t.starts) < p.Starts {
-		return time.Time{}
-	}
-	return t.starts[len(t.starts)-p.Starts].Add(p.Per)
-}
-
 // forecast is what a pool that chooses by itself how many runners are ready
 // knows of its jobs.
 type forecast struct {

@@ -14,7 +14,12 @@ import (
 // case-sensitive, and the runner's scope covers the repository. For many jobs
 // or pools a Matcher gives the same answer at less cost.
 func (p Pool) Serves(job Job) bool {
-	return p.Scope.Covers(job.Repo) && !slices.ContainsFunc(job.Labels, func(l string) bool { return !slices.Contains(p.Labels, l) })
+	return p.Scope.Covers(job.Repo) && hasAll(p.Labels, job.Labels)
+}
+
+// hasAll reports whether a list of labels has all those that are wanted.
+func hasAll(labels, wanted []string) bool {
+	return !slices.ContainsFunc(wanted, func(l string) bool { return !slices.Contains(labels, l) })
 }
 
 // Matcher knows which of some pools may take which jobs, by the rule of

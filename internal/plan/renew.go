@@ -2,7 +2,6 @@ package plan
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 	"time"
 )
@@ -49,20 +48,47 @@ func (p Portion) String() string {
 }
 
 // WhyReplaced says why a runner of the pool is to be replaced, "" if it is not.
-func (p Pool) WhyReplaced(r Runner, now time.Time) string {
-	switch is, was := p.Renewal.Recipe, r.Recipe; {
-	case p.spent(&r):
+func (p *Pool) WhyReplaced(r *Runner, now time.Time) string {
+	if p.spent(r) {
 		return fmt.Sprintf("it has had %d jobs (max_jobs %d)", r.Jobs, p.Renewal.MaxJobs)
-	case differs(is.Registration, was.Registration):
+	}
+	switch p.change(r, now) {
+	case otherRegistration:
 		return "the pool's labels, scope or kind are others now than it was registered with"
-	case differs(is.Container, was.Container):
+	case otherContainer:
 		return "the pool's container settings are others now than it was made with"
-	case differs(is.Image, was.Image):
-		return "the pool's image is another one now (" + is.Image + ")"
-	case p.old(&r, now):
+	case otherImage:
+		return "the pool's image is another one now (" + p.Renewal.Recipe.Image + ")"
+	case tooOld:
 		return fmt.Sprintf("its container has run for %s (max_lifetime %s)", short(now.Sub(r.StartedAt)), short(p.Renewal.MaxLifetime))
 	}
 	return ""
+}
+
+// change is what makes a runner stale.
+type change int
+
+// The changes, the first of which counts.
+const (
+	noChange change = iota
+	otherRegistration
+	otherContainer
+	otherImage
+	tooOld
+)
+
+func (p *Pool) change(r *Runner, now time.Time) change {
+	switch is, was := &p.Renewal.Recipe, &r.Recipe; {
+	case differs(is.Registration, was.Registration):
+		return otherRegistration
+	case differs(is.Container, was.Container):
+		return otherContainer
+	case differs(is.Image, was.Image):
+		return otherImage
+	case p.old(r, now):
+		return tooOld
+	}
+	return noChange
 }
 
 func differs(a, b string) bool { return a != b && a != "" && b != "" }
@@ -78,10 +104,7 @@ func (p *Pool) old(r *Runner, now time.Time) bool {
 }
 
 // stale reports whether the runner is to be replaced once that does no harm.
-func (p *Pool) stale(r *Runner, now time.Time) bool {
-	is, was := &p.Renewal.Recipe, &r.Recipe
-	return differs(is.Registration, was.Registration) || differs(is.Container, was.Container) || differs(is.Image, was.Image) || p.old(r, now)
-}
+func (p *Pool) stale(r *Runner, now time.Time) bool { return p.change(r, now) != noChange }
 
 // misfit reports whether there may be jobs that the pool can serve and this
 // runner of it cannot, since it was registered for others.
@@ -89,7 +112,7 @@ func (p *Pool) misfit(r *Runner) bool {
 	if !differs(p.Renewal.Recipe.Registration, r.Recipe.Registration) {
 		return false
 	}
-	return r.Scope != p.Scope || slices.ContainsFunc(p.Labels, func(l string) bool { return !slices.Contains(r.Labels, l) })
+	return r.Scope != p.Scope || !hasAll(r.Labels, p.Labels)
 }
 
 // renewal is what is known of a pool's stale runners.
@@ -142,7 +165,7 @@ func (c *computation) renew() {
 			if may > 0 && r.HasJob && r.takesMore() && !c.unknown(r) && !p.renewal.out[r] {
 				may--
 				p.alive--
-				c.takeOut(r, p.WhyReplaced(*r, c.snap.Now)+": it finishes its job first")
+				c.takeOut(r, p.WhyReplaced(r, c.snap.Now)+": it finishes its job first")
 			}
 		}
 	}
@@ -164,7 +187,7 @@ func (c *computation) renewIdle(i, may int) int {
 			a.capacity[i]--
 		}
 		c.lose(p, r)
-		c.takeOut(r, p.WhyReplaced(*r, c.snap.Now))
+		c.takeOut(r, p.WhyReplaced(r, c.snap.Now))
 	}
 	p.idle = kept
 	return may
@@ -179,10 +202,10 @@ func (c *computation) retire(p *pool, r *Runner) bool {
 	switch {
 	case !r.HasJob && r.Phase == PhaseIdle:
 		c.lose(p, r)
-		c.takeOut(r, p.WhyReplaced(*r, c.snap.Now))
+		c.takeOut(r, p.WhyReplaced(r, c.snap.Now))
 	case r.HasJob && r.takesMore():
 		p.alive--
-		c.takeOut(r, p.WhyReplaced(*r, c.snap.Now)+": it finishes its job first")
+		c.takeOut(r, p.WhyReplaced(r, c.snap.Now)+": it finishes its job first")
 	default:
 		return false
 	}

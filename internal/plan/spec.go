@@ -1,6 +1,9 @@
 package plan
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Phase is where a runner of ours is in its life.
 type Phase string
@@ -96,6 +99,19 @@ type Spec struct {
 	// Shutdown says that the daemon drains to end. The pools' numbers are 0
 	// then; this is for the reasons.
 	Shutdown bool
+}
+
+// Index is the place of a pool among Pools, -1 if there is no such pool.
+func (s *Spec) Index(pool string) int {
+	return slices.IndexFunc(s.Pools, func(p Pool) bool { return p.Name == pool })
+}
+
+// Pool is the pool of that name, nil if there is none.
+func (s *Spec) Pool(name string) *Pool {
+	if i := s.Index(name); i >= 0 {
+		return &s.Pools[i]
+	}
+	return nil
 }
 
 // Runner is a runner of ours as it was observed.

@@ -16,7 +16,7 @@ func (c *computation) standBy(r *Runner) {
 	case r.Gone:
 		c.act(ActionRemove, r, "the server has deleted it")
 	case p.stale(r, c.snap.Now):
-		c.act(ActionRemove, r, p.WhyReplaced(*r, c.snap.Now))
+		c.act(ActionRemove, r, p.WhyReplaced(r, c.snap.Now))
 	case r.Prepared:
 		p.ready = append(p.ready, r)
 	}

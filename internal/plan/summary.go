@@ -84,9 +84,7 @@ func (c *computation) starting(p *pool) []*Runner {
 // remedies says what would have to change for a job that fits no pool.
 func (c *computation) remedies(j int) []string {
 	job := c.jobs[j].Job
-	labelled := slices.ContainsFunc(c.pools, func(p *pool) bool {
-		return !slices.ContainsFunc(job.Labels, func(l string) bool { return !slices.Contains(p.Labels, l) })
-	})
+	labelled := slices.ContainsFunc(c.pools, func(p *pool) bool { return hasAll(p.Labels, job.Labels) })
 	covered := slices.ContainsFunc(c.pools, func(p *pool) bool { return p.Scope.Covers(job.Repo) })
 	switch {
 	case len(c.pools) == 0:
@@ -139,7 +137,11 @@ func (v View) notQueued(id int64) Explanation {
 		e := Explanation{State: StateEnded, Job: JobDecision{ID: id, Labels: []string{}, Pool: r.Pool,
 			Reason: fmt.Sprintf("runner %s of pool %s has had it, and is %s", r.Name, r.Pool, r.Phase)}}
 		e.Summary = []string{"It is neither queued nor running: " + e.Job.Reason + "."}
-		if why, unknown := v.Snap.Unknown[v.scopeOf(r.Pool)]; unknown {
+		var scope Scope
+		if p := v.Spec.Pool(r.Pool); p != nil {
+			scope = p.Scope
+		}
+		if why, unknown := v.Snap.Unknown[scope]; unknown {
 			e.State = StateUnknown
 			e.Summary = []string{"It is not known whether it runs: " + e.Job.Reason + "; the jobs of its scope could not be read: " + why + "."}
 		}
@@ -166,13 +168,4 @@ func (v View) runner(meant func(RunnerStatus) bool) *RunnerStatus {
 		return &v.Runners[i]
 	}
 	return nil
-}
-
-func (v View) scopeOf(pool string) Scope {
-	for _, p := range v.Spec.Pools {
-		if p.Name == pool {
-			return p.Scope
-		}
-	}
-	return Scope{}
 }

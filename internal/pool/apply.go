@@ -146,8 +146,8 @@ func (m *Manager) begin(ctx context.Context, r *runner, op string, end evidence)
 // inTurn does a step once there is a place for it. A start that has waited for
 // its place until the shutdown is not made.
 func (m *Manager) inTurn(op string, s step, do func() result) result {
-	switch op {
-	case opPrepare, opStart, opRestart:
+	switch {
+	case makes(op):
 		if m.starts.enter(m.stopping) != nil {
 			return result{rec: s.rec, gone: op != opRestart && !s.ahead()} // nothing has been made yet
 		}
@@ -156,7 +156,7 @@ func (m *Manager) inTurn(op string, s step, do func() result) result {
 			m.log.Warn("the engine cannot keep up: fewer runners are started at a time", "at_most", bound, "err", res.err)
 		}
 		return res
-	case opRemove:
+	case op == opRemove:
 		if m.ends.enter(context.Background()) == nil {
 			defer m.ends.leave(true)
 		}

@@ -272,10 +272,8 @@ func (m *Manager) recoverByName(ctx context.Context, rec state.Record) (state.Re
 }
 
 func (m *Manager) scopeOf(pool string) plan.Scope {
-	for _, p := range m.cfg.Spec.Pools {
-		if p.Name == pool {
-			return p.Scope
-		}
+	if p := m.cfg.Spec.Pool(pool); p != nil {
+		return p.Scope
 	}
 	return plan.Scope{}
 }
@@ -283,12 +281,12 @@ func (m *Manager) scopeOf(pool string) plan.Scope {
 // costOf returns what a runner of the pool takes that is made now, nil if there
 // is no such pool.
 func (m *Manager) costOf(pool string) *plan.Resources {
-	for _, p := range m.cfg.Spec.Pools {
-		if p.Name == pool {
-			return &p.Cost
-		}
+	p := m.cfg.Spec.Pool(pool)
+	if p == nil {
+		return nil
 	}
-	return nil
+	cost := p.Cost
+	return &cost
 }
 
 // save writes the records at once and says so if it cannot. In memory they stay

@@ -257,7 +257,7 @@ func (m *Manager) forPlan(r *runner, now time.Time) plan.Runner {
 		Name: r.rec.Name, Pool: r.rec.Pool, Scope: r.rec.Scope, Phase: r.rec.Phase, Ephemeral: r.rec.Ephemeral,
 		Used: r.rec.Used, HasJob: r.job != nil, JobSeen: r.jobSeen, LastJobAt: r.rec.LastJobAt, Jobs: r.rec.Jobs, Recipe: r.rec.Recipe, Labels: m.otherLabels(r), CreatedAt: r.rec.CreatedAt, StartedAt: r.rec.StartedAt, Since: r.rec.Since, Note: r.rec.Note,
 		Registered: r.rec.Identity != nil, Gone: r.gone, Told: r.rec.Signalled, Cost: r.rec.Cost,
-		Prepared: r.op == "" && r.rec.Phase == plan.PhaseStandby && r.rec.Identity != nil && !time.Now().Before(r.retryAt),
+		Prepared: r.op == "" && r.rec.Phase == plan.PhaseStandby && r.rec.Identity != nil && !now.Before(r.retryAt),
 	}
 	if r.job != nil {
 		p.Repo = r.job.Repo

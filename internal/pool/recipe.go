@@ -3,7 +3,6 @@ package pool
 import (
 	"slices"
 	"strings"
-	"time"
 
 	"scaler.io/scaler/internal/plan"
 	"scaler.io/scaler/internal/state"
@@ -64,16 +63,20 @@ func (m *Manager) otherLabels(r *runner) []string {
 	return names
 }
 
-// noteOutdated says of the runners that are to be replaced why.
-func (m *Manager) noteOutdated(spec plan.Spec, runners []plan.RunnerStatus, now time.Time) {
+// outdated says by name of the runners that are to be replaced why.
+func outdated(spec plan.Spec, snap plan.Snapshot) map[string]string {
 	pools := make(map[string]*plan.Pool, len(spec.Pools))
 	for i := range spec.Pools {
 		pools[spec.Pools[i].Name] = &spec.Pools[i]
 	}
-	for i := range runners {
-		s := &runners[i]
-		if p := pools[s.Pool]; p != nil {
-			s.Outdated = p.WhyReplaced(m.forPlan(m.runners[s.Name], now), now)
+	why := make(map[string]string)
+	for i := range snap.Runners {
+		r := &snap.Runners[i]
+		if p := pools[r.Pool]; p != nil {
+			if text := p.WhyReplaced(r, snap.Now); text != "" {
+				why[r.Name] = text
+			}
 		}
 	}
+	return why
 }

@@ -3,7 +3,6 @@ package pool
 import (
 	"context"
 	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -55,7 +54,8 @@ func (m *Manager) reconfigure(cfg Config) {
 // isAuto reports whether a pool is configured that ever chooses by itself how
 // many runners are ready.
 func (c *Config) isAuto(pool string) bool {
-	return slices.ContainsFunc(c.Spec.Pools, func(p plan.Pool) bool { return p.Name == pool && p.EverAuto() != nil })
+	p := c.Spec.Pool(pool)
+	return p != nil && p.EverAuto() != nil
 }
 
 // optionsOf returns the options of a pool, also of one that is no longer

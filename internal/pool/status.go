@@ -32,12 +32,13 @@ func (m *Manager) publish(spec plan.Spec, snap plan.Snapshot, seen *observation,
 		p.BreakerOpen, p.Failures, p.Nudges = b.probing || seen.at.Before(b.until), b.failures, m.nudges[p.Name]
 	}
 	s.QueueSize = seen.queueSize(len(p.Decisions))
-	records := make(map[string]state.Record, len(m.runners))
+	records, outdated := make(map[string]state.Record, len(m.runners)), outdated(spec, snap)
 	for _, name := range slices.Sorted(maps.Keys(m.runners)) {
-		records[name] = m.runners[name].rec
-		s.Runners = append(s.Runners, m.runners[name].rec.Status())
+		rec := m.runners[name].rec
+		shown := rec.Status()
+		shown.Outdated = outdated[name]
+		records[name], s.Runners = rec, append(s.Runners, shown)
 	}
-	m.noteOutdated(spec, s.Runners, seen.at)
 	m.records.Store(&records)
 	m.lastView.Store(&plan.View{Spec: spec, Snap: snap, Running: seen.running(), Runners: s.Runners, QueueSize: s.QueueSize})
 	m.status.Store(&s)

@@ -29,13 +29,13 @@ func (web *Web) getJob(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		e, err = web.cfg.Explain(q)
 	}
-	switch {
-	case errors.Is(err, plan.ErrInvalid), errors.Is(err, plan.ErrNotFound):
-		web.renderMessage(w, r, statusOf(err), message{Title: "No such job", Text: err.Error(), Link: "/queue", Label: "To the queue"})
-		return
-	case err != nil:
-		web.log.Error("job not explained", "job", r.PathValue("job"), "err", err)
-		web.renderMessage(w, r, statusOf(err), message{Title: "Not explained", Text: err.Error(), Link: "/queue", Label: "To the queue"})
+	if err != nil {
+		title := "No such job"
+		if !errors.Is(err, plan.ErrInvalid) && !errors.Is(err, plan.ErrNotFound) {
+			title = "Not explained"
+			web.log.Error("job not explained", "job", r.PathValue("job"), "err", err)
+		}
+		web.renderMessage(w, r, statusOf(err), message{Title: title, Text: err.Error(), Link: "/queue", Label: "To the queue"})
 		return
 	}
 	web.render(w, r, http.StatusOK, "job", "Job "+r.PathValue("job"), e)

@@ -152,7 +152,7 @@ func (d *daemon) queued() []plan.Job {
 func (d *daemon) apply(a plan.Action, now time.Time) {
 	w := d.world
 	if a.Kind == plan.ActionStart {
-		pool := d.poolOf(a.Pool)
+		pool := d.spec.Index(a.Pool)
 		r := w.start(pool)
 		d.recent[pool].Started(now)
 		d.runners, d.byName[r.name] = append(d.runners, r), r

@@ -1,7 +1,6 @@
 package simulate
 
 import (
-	"slices"
 	"time"
 
 	"scaler.io/scaler/internal/plan"
@@ -38,7 +37,7 @@ func (d *daemon) learn(now time.Time, p plan.Plan) {
 		if j < d.counted {
 			continue
 		}
-		pool := d.poolOf(p.Decisions[i].Pool)
+		pool := d.spec.Index(p.Decisions[i].Pool)
 		if pool < 0 {
 			pool = d.world.server.kinds[d.world.server.kindOf[j]].pools[0]
 		}
@@ -58,8 +57,4 @@ func (d *daemon) cameOnline(r *runner, took time.Duration) {
 			f.arrivals.Started(took)
 		}
 	}
-}
-
-func (d *daemon) poolOf(name string) int {
-	return slices.IndexFunc(d.spec.Pools, func(p plan.Pool) bool { return p.Name == name })
 }

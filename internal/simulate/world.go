@@ -157,11 +157,19 @@ func (w *world) newRunner(pool int) *runner {
 }
 
 func (w *world) online(r *runner) {
-	switch {
-	case r.state == gone: // it was ended before
-	case r.disabled:
+	if r.state == gone { // it was ended before
+		w.change(r)
+		w.notice()
+		return
+	}
+	w.idle(r)
+}
+
+// idle lets a runner wait for a job, if it is to get one.
+func (w *world) idle(r *runner) {
+	if r.disabled {
 		w.set(r, leaving)
-	default:
+	} else {
 		w.server.free(r)
 	}
 	w.change(r)
@@ -173,17 +181,11 @@ func (w *world) ended(r *runner) {
 	w.moved = w.now
 	w.server.running--
 	r.job = none
-	switch {
-	case r.ephemeral:
+	if r.ephemeral {
 		w.end(r)
 		return
-	case r.disabled:
-		w.set(r, leaving)
-	default:
-		w.server.free(r)
 	}
-	w.change(r)
-	w.notice()
+	w.idle(r)
 }
 
 // disable has the server give the runner no more jobs.

@@ -48,36 +48,20 @@ type simulatedWait struct {
 
 func newSimulation(r *simulate.Report) simulation {
 	s := simulation{
-		simulatedCost: costOf(r.Policy), ClairvoyantHours: hours(r.Clairvoyant.Runners),
+		simulatedCost: newSimulatedCost(r.Policy.Cost), ClairvoyantHours: hours(r.Clairvoyant.Runners),
 		Jobs: r.Policy.Jobs, Unserved: r.Policy.Unserved, Pools: []simulatedPool{}, Alternatives: []simulatedScenario{},
 	}
 	for _, q := range r.Policy.Pools {
-		s.Pools = append(s.Pools, simulatedPool{q.Name, q.Jobs, simulatedCost{newSimulatedWait(q.Wait), hours(q.Runners), hours(q.Busy), q.Starts, q.Peak}})
+		s.Pools = append(s.Pools, simulatedPool{q.Name, q.Jobs, newSimulatedCost(q.Cost)})
 	}
-	for _, a := range alternatives(r) {
-		s.Alternatives = append(s.Alternatives, simulatedScenario{a.key, costOf(a.result)})
+	for _, w := range r.Ways()[1:] {
+		s.Alternatives = append(s.Alternatives, simulatedScenario{w.Key, newSimulatedCost(w.Cost)})
 	}
 	return s
 }
 
-// alternative is another way to serve the same jobs.
-type alternative struct {
-	key, name string
-	result    *simulate.Result
-}
-
-func alternatives(r *simulate.Report) []alternative {
-	c := r.Clairvoyant
-	return []alternative{
-		{"from_zero", "from zero", r.FromZero},
-		{"fixed_peak", "fixed, peak size", r.FixedPeak},
-		{"fixed_same_p95", "fixed, same p95", r.FixedSame},
-		{"clairvoyant", "clairvoyant", &simulate.Result{Runners: c.Runners, Busy: c.Busy, Starts: c.Starts, Peak: c.Peak}},
-	}
-}
-
-func costOf(r *simulate.Result) simulatedCost {
-	return simulatedCost{newSimulatedWait(r.Wait), hours(r.Runners), hours(r.Busy), r.Starts, r.Peak}
+func newSimulatedCost(c simulate.Cost) simulatedCost {
+	return simulatedCost{newSimulatedWait(c.Wait), hours(c.Runners), hours(c.Busy), c.Starts, c.Peak}
 }
 
 func newSimulatedWait(w simulate.Waits) simulatedWait {
@@ -100,27 +84,25 @@ func writeSimulation(b *bytes.Buffer, r *simulate.Report) {
 	section(b, "POOLS (%d)", len(p.Pools))
 	rows := [][]string{{"POOL", "JOBS", "WAIT P50", "P95", "P99", "MAX", "RUNNER HOURS", "BUSY", "STARTS", "PEAK"}}
 	for _, q := range p.Pools {
-		rows = append(rows, append([]string{q.Name, fmt.Sprint(q.Jobs)}, costCells(&simulate.Result{
-			Wait: q.Wait, Runners: q.Runners, Busy: q.Busy, Starts: q.Starts, Peak: q.Peak,
-		})...))
+		rows = append(rows, append([]string{q.Name, fmt.Sprint(q.Jobs)}, costCells(q.Cost)...))
 	}
 	table(b, rows)
 	section(b, "ALL POOLS, AND OTHER WAYS TO SERVE THE SAME JOBS")
-	rows = [][]string{{"WAY", "WAIT P50", "P95", "P99", "MAX", "RUNNER HOURS", "BUSY", "STARTS", "PEAK"}, append([]string{"this configuration"}, costCells(p)...)}
-	for _, a := range alternatives(r) {
-		rows = append(rows, append([]string{a.name}, costCells(a.result)...))
+	rows = [][]string{{"WAY", "WAIT P50", "P95", "P99", "MAX", "RUNNER HOURS", "BUSY", "STARTS", "PEAK"}}
+	for _, w := range r.Ways() {
+		rows = append(rows, append([]string{w.Name}, costCells(w.Cost)...))
 	}
 	table(b, rows)
 }
 
-func costCells(r *simulate.Result) []string {
+func costCells(c simulate.Cost) []string {
 	share := "-"
-	if r.Runners > 0 {
-		share = fmt.Sprintf("%.0f%%", 100*float64(r.Busy)/float64(r.Runners))
+	if c.Runners > 0 {
+		share = fmt.Sprintf("%.0f%%", 100*float64(c.Busy)/float64(c.Runners))
 	}
 	return []string{
-		wait(r.Wait.P50), wait(r.Wait.P95), wait(r.Wait.P99), wait(r.Wait.Max),
-		fmt.Sprintf("%.1f", r.Runners.Hours()), share, fmt.Sprint(r.Starts), fmt.Sprint(r.Peak),
+		wait(c.Wait.P50), wait(c.Wait.P95), wait(c.Wait.P99), wait(c.Wait.Max),
+		fmt.Sprintf("%.1f", c.Runners.Hours()), share, fmt.Sprint(c.Starts), fmt.Sprint(c.Peak),
 	}
 }
 

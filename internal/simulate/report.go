@@ -51,3 +51,21 @@ func (f Fleet) fromZero() Fleet {
 func keepsRunners(s plan.Spec) bool {
 	return slices.ContainsFunc(s.Pools, func(p plan.Pool) bool { return p.Min > 0 || p.Idle > 0 || p.Auto != nil || p.Windows != nil })
 }
+
+// Way is one way to serve the jobs of a report.
+type Way struct {
+	Key, Name string // for programs and for people
+	Cost
+}
+
+// Ways are the policy and what it is compared with.
+func (r *Report) Ways() []Way {
+	c := r.Clairvoyant
+	return []Way{
+		{"policy", "this configuration", r.Policy.Cost},
+		{"from_zero", "from zero", r.FromZero.Cost},
+		{"fixed_peak", "fixed, peak size", r.FixedPeak.Cost},
+		{"fixed_same_p95", "fixed, same p95", r.FixedSame.Cost},
+		{"clairvoyant", "clairvoyant", Cost{Runners: c.Runners, Busy: c.Busy, Starts: c.Starts, Peak: c.Peak}},
+	}
+}

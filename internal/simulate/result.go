@@ -8,29 +8,31 @@ import (
 // Result is what came of a replay. Everything is from the end of the warm-up
 // on: jobs by their arrival, runners by the time that they spent.
 type Result struct {
-	Wait     Waits // from arrival until a runner has it
-	Jobs     int   // that came
-	Unserved int   // of these, those that no runner took
-	// Runners is the time from the start of each runner to its end, together;
-	// Busy is the part of it with a job, Starting that before it was online.
-	Runners, Busy, Starting time.Duration
-	Starts                  int
-	Peak                    int // runners at most
-	Pools                   []PoolResult
+	Cost
+	Jobs     int // that came
+	Unserved int // of these, those that no runner took
+	Pools    []PoolResult
 	// Plot has the course of it, a point each Every from the trace's start.
 	Plot  []Point
 	Every time.Duration
 }
 
+// Cost is how long jobs have waited, and what that took.
+type Cost struct {
+	Wait Waits // from arrival until a runner has it
+	// Runners is the time from the start of each runner to its end, together;
+	// Busy is the part of it with a job, Starting that before it was online.
+	Runners, Busy, Starting time.Duration
+	Starts                  int
+	Peak                    int // runners at most
+}
+
 // PoolResult is the part of one pool. Its waits are those of the jobs that its
 // runners took.
 type PoolResult struct {
-	Name                    string
-	Jobs                    int
-	Wait                    Waits
-	Runners, Busy, Starting time.Duration
-	Starts                  int
-	Peak                    int
+	Name string
+	Jobs int
+	Cost
 }
 
 // Waits describes how long jobs have waited. The p95 is the shortest wait that
@@ -58,13 +60,13 @@ func waitsOf(waits []time.Duration) Waits {
 }
 
 func (m *meter) result() *Result {
-	r := &Result{Peak: m.peak, Every: m.every}
+	r := &Result{Cost: Cost{Peak: m.peak}, Every: m.every}
 	var all []time.Duration
 	for i := range m.pools {
 		p := &m.pools[i]
 		q := PoolResult{
-			Name: m.world.fleet.Spec.Pools[i].Name, Jobs: len(p.waits), Wait: waitsOf(p.waits),
-			Busy: p.spent[busy], Starting: p.spent[starting], Starts: p.starts, Peak: p.peak,
+			Name: m.world.fleet.Spec.Pools[i].Name, Jobs: len(p.waits),
+			Cost: Cost{Wait: waitsOf(p.waits), Busy: p.spent[busy], Starting: p.spent[starting], Starts: p.starts, Peak: p.peak},
 		}
 		for s := starting; s < states; s++ {
 			q.Runners += p.spent[s]

@@ -21,8 +21,17 @@ var report = template.Must(template.New("report").Funcs(template.FuncMap{"wait":
 
 // way is one way to serve the jobs.
 type way struct {
-	Name, Meaning string
-	*simulate.Result
+	simulate.Way
+	Meaning string
+}
+
+// meanings say what the ways are, by their keys.
+var meanings = map[string]string{
+	"policy":         "as it is",
+	"from_zero":      "without min and idle",
+	"fixed_peak":     "as many runners all the time as it had at most",
+	"fixed_same_p95": "as few all the time as make nobody wait longer, by the p95",
+	"clairvoyant":    "the least that serves the jobs without a wait, if everything is known ahead",
 }
 
 // plot is a picture under a heading, for light and dark screens.
@@ -34,14 +43,9 @@ type plot struct {
 // Write writes the report. The name says what was replayed. Errors are those of
 // the writer.
 func Write(w io.Writer, name string, r *simulate.Report) error {
-	c := r.Clairvoyant
-	ways := []way{
-		{"this configuration", "as it is", r.Policy},
-		{"from zero", "without min and idle", r.FromZero},
-		{"fixed, peak size", "as many runners all the time as it had at most", r.FixedPeak},
-		{"fixed, same p95", "as few all the time as make nobody wait longer, by the p95", r.FixedSame},
-		{"clairvoyant", "the least that serves the jobs without a wait, if everything is known ahead",
-			&simulate.Result{Runners: c.Runners, Busy: c.Busy, Starts: c.Starts, Peak: c.Peak}},
+	var ways []way
+	for _, x := range r.Ways() {
+		ways = append(ways, way{x, meanings[x.Key]})
 	}
 	plots, err := draw(r, ways)
 	if err != nil {

@@ -184,9 +184,10 @@ func (s *stage) teardownOurs(ctx context.Context, jobs []int64, removals *turns)
 	return s.empty(ctx)
 }
 
-// settleFor is how long the daemon gets to note what the last jobs' runners are
-// doing, before it is frozen.
-const settleFor = time.Second
+// settleFor is how long the engine gets to come to rest after a burst, and the
+// daemon to note what the last jobs' runners are doing, before it is frozen: a
+// look that is under way at that moment would seem to take as long as the freeze.
+const settleFor = 6 * time.Second
 
 // quiet waits until no container with the label runs.
 func (s *stage) quiet(ctx context.Context, label string) error {
@@ -203,7 +204,7 @@ func (s *stage) quiet(ctx context.Context, label string) error {
 
 // burstByHand times the bare loops: create, copy and start for runners that
 // are registered already, up to the last start; and, after all have finished,
-// the removal of their containers.
+// one list of their containers and their removal.
 func (s *stage) burstByHand(ctx context.Context, count, up, down int) (start, remove time.Duration, err error) {
 	jobs := s.queue(count, endless)
 	runners := make([]plan.Identity, count)
@@ -212,10 +213,9 @@ func (s *stage) burstByHand(ctx context.Context, count, up, down int) (start, re
 			return 0, 0, err
 		}
 	}
-	containers := make([]string, count)
 	began := time.Now()
-	err = abreast(up, count, func(i int) (err error) {
-		containers[i], err = s.byHand(ctx, runners[i])
+	err = abreast(up, count, func(i int) error {
+		_, err := s.byHand(ctx, runners[i])
 		return err
 	})
 	start = time.Since(began)
@@ -225,11 +225,16 @@ func (s *stage) burstByHand(ctx context.Context, count, up, down int) (start, re
 	if _, err := s.started(ctx, jobs); err != nil {
 		return 0, 0, err
 	}
-	if err := errors.Join(s.end(jobs), s.quiet(ctx, docker.LabelInstance+"="+s.b.id)); err != nil {
+	label := docker.LabelInstance + "=" + s.b.id
+	if err := errors.Join(s.end(jobs), s.quiet(ctx, label)); err != nil {
 		return 0, 0, err
 	}
 	began = time.Now()
-	err = abreast(down, count, func(i int) error { return s.b.engine.remove(ctx, containers[i]) })
+	containers, err := s.b.engine.list(ctx, label, false)
+	if err != nil {
+		return 0, 0, err
+	}
+	err = abreast(down, len(containers), func(i int) error { return s.b.engine.remove(ctx, containers[i]) })
 	return start, time.Since(began), err
 }
 

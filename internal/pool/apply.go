@@ -61,7 +61,7 @@ func (m *Manager) apply(ctx context.Context, seen *observation, p plan.Plan) {
 		}
 		var end evidence
 		if a.Kind == plan.ActionRemove {
-			end = m.evidence(ctx, seen, r)
+			end = m.evidence(seen, r)
 		}
 		m.begin(ctx, r, string(a.Kind), end)
 	}
@@ -156,10 +156,10 @@ func (m *Manager) inTurn(op string, s step, do func() result) result {
 			m.log.Warn("the engine cannot keep up: fewer runners are started at a time", "at_most", bound, "err", res.err)
 		}
 		return res
-	case op == opRemove:
-		if m.ends.enter(context.Background()) == nil {
-			defer m.ends.leave(true)
-		}
+	case op == opRemove && m.ends.enter(context.Background()) == nil:
+		res := do()
+		m.ends.leave(true)
+		return m.forget(res)
 	}
 	return do()
 }
@@ -224,7 +224,19 @@ func (m *Manager) settle(res result) {
 		m.conditions.set(subject, "", time.Now())
 		m.report(res, log)
 	}
-	if res.gone || res.err != nil {
-		m.Trigger() // a place is free, or something is to be cleaned up
+	// A place is free, or something is to be cleaned up. Of many removals with
+	// nobody waiting for their places the last one is soon enough.
+	if res.err != nil || res.gone && (m.jobsWait || !m.removes()) {
+		m.Trigger()
 	}
+}
+
+// removes reports whether a removal is under way.
+func (m *Manager) removes() bool {
+	for _, r := range m.runners {
+		if r.op == opRemove {
+			return true
+		}
+	}
+	return false
 }

@@ -43,22 +43,22 @@ func (m *Manager) audit(ctx context.Context, seen *observation) {
 			continue
 		}
 		due = true
-		m.findDeleted(ctx, scope, v)
+		m.findDeleted(ctx, scope, v, seen)
 		m.findCorpses(scope, v, seen)
 	}
 	if due {
 		m.auditedAt = seen.at
 	}
-	m.lookForLeftovers(ctx, seen)
+	m.lookForLeftovers(seen)
 }
 
 // findDeleted marks the runners that the server has no more, after asking for
-// each by its id.
-func (m *Manager) findDeleted(ctx context.Context, scope plan.Scope, v *scopeView) {
+// each by its id. Those that have ended are on their way out in any case.
+func (m *Manager) findDeleted(ctx context.Context, scope plan.Scope, v *scopeView, seen *observation) {
 	for _, name := range slices.Sorted(maps.Keys(m.runners)) {
 		r := m.runners[name]
 		id := r.rec.Identity
-		if r.rec.Scope != scope || r.op != "" || id == nil {
+		if r.rec.Scope != scope || r.op != "" || id == nil || seen.containers[name].Ended {
 			continue
 		}
 		if listed, found := v.runners[id.ID]; found && listed.Name == name {

@@ -1,10 +1,6 @@
 package pool
 
-import (
-	"context"
-
-	"scaler.io/scaler/internal/plan"
-)
+import "scaler.io/scaler/internal/plan"
 
 // listEnded is how many runners of a scope must have ended together for one
 // list of the scope's runners to be cheaper than a question for each.
@@ -19,7 +15,7 @@ type evidence struct {
 }
 
 // evidence collects what is known of a runner that has ended.
-func (m *Manager) evidence(ctx context.Context, seen *observation, r *runner) (e evidence) {
+func (m *Manager) evidence(seen *observation, r *runner) (e evidence) {
 	if c := seen.containers[r.rec.Name]; c.Ended && c.ID == r.rec.ContainerID {
 		e.container = c
 	}
@@ -27,20 +23,24 @@ func (m *Manager) evidence(ctx context.Context, seen *observation, r *runner) (e
 		_, found := v.runners[id.ID]
 		e.unlisted = !found
 	}
-	made, err := m.jobContainers(ctx, seen)
-	e.leftNothing = err == nil && len(made[r.rec.Name]) == 0
+	if made := seen.madeForJobs; made != nil {
+		e.leftNothing = made.err == nil && len(made.names[r.rec.Name]) == 0
+	}
 	return e
 }
 
-// jobContainers names the containers that runners have made for their jobs. It
-// asks once a cycle.
-func (m *Manager) jobContainers(ctx context.Context, seen *observation) (map[string][]string, error) {
-	if seen.madeForJobs == nil {
-		made, err := m.ports.Sweeper.JobContainers(ctx)
-		m.conditions.set("containers of jobs", text(err), seen.at)
-		seen.madeForJobs = &madeForJobs{made, err}
+// jobContainersDue reports whether the containers that runners have made for
+// their jobs are to be looked at: one of them has ended, or it is time to.
+func (m *Manager) jobContainersDue(seen *observation) bool {
+	if m.leftoversDue(seen.at) {
+		return true
 	}
-	return seen.madeForJobs.names, seen.madeForJobs.err
+	for name, r := range m.runners {
+		if r.op == "" && seen.containers[name].Ended {
+			return true
+		}
+	}
+	return false
 }
 
 // madeForJobs is the answer to the question for containers of jobs.

@@ -22,12 +22,13 @@ type leftover struct {
 // jobs with the runners: of one that lives their names are noted, and what has
 // no runner behind it any more is to be swept. A runner has a record before it
 // has a container, so one without both is gone.
-func (m *Manager) lookForLeftovers(ctx context.Context, seen *observation) {
-	if seen.engineErr != nil || seen.at.Sub(m.lookedAt) < auditInterval {
+func (m *Manager) lookForLeftovers(seen *observation) {
+	if seen.madeForJobs == nil {
 		return
 	}
-	made, err := m.jobContainers(ctx, seen)
-	if err != nil {
+	made, err := seen.madeForJobs.names, seen.madeForJobs.err
+	m.conditions.set("containers of jobs", text(err), seen.at)
+	if err != nil || !m.leftoversDue(seen.at) {
 		return
 	}
 	m.lookedAt = seen.at
@@ -45,6 +46,9 @@ func (m *Manager) lookForLeftovers(ctx context.Context, seen *observation) {
 		m.leftovers[name] = l
 	}
 }
+
+// leftoversDue reports whether it is time to compare.
+func (m *Manager) leftoversDue(now time.Time) bool { return now.Sub(m.lookedAt) >= auditInterval }
 
 // noteJobContainers stores the names of the containers that a runner which
 // lives has for its jobs now. They outlive the containers, and with them what

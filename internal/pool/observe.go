@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -16,12 +17,11 @@ import (
 // observation is the world as one cycle saw it. What failed is kept as an
 // error beside what was read: unknown is not zero.
 type observation struct {
-	at         time.Time
-	containers map[string]plan.Container // by runner name
-	engineErr  error
-	scopes     map[plan.Scope]*scopeView
-	// madeForJobs is what jobContainers has found, nil before it was asked for.
-	madeForJobs *madeForJobs
+	at          time.Time
+	containers  map[string]plan.Container // by runner name
+	engineErr   error
+	scopes      map[plan.Scope]*scopeView
+	madeForJobs *madeForJobs     // nil if it was not asked for
 	host        *plan.HostStatus // nil where nobody looks at it
 }
 
@@ -67,6 +67,13 @@ func (m *Manager) observe(ctx context.Context) *observation {
 			mu.Lock()
 			defer mu.Unlock()
 			seen.scopes[scope] = view
+			return nil
+		})
+	}
+	if err == nil && m.jobContainersDue(seen) {
+		group.Go(func() error {
+			made, err := m.ports.Sweeper.JobContainers(ctx)
+			seen.madeForJobs = &madeForJobs{made, err}
 			return nil
 		})
 	}
@@ -119,42 +126,49 @@ func (m *Manager) needs(seen *observation) map[plan.Scope]*need {
 	return needs
 }
 
-// view reads one scope.
+// view reads one scope: its jobs, and its runners beside them.
 func (m *Manager) view(ctx context.Context, scope plan.Scope, n *need) *scopeView {
 	v := &scopeView{running: make(map[int64]plan.Job), runners: make(map[int64]plan.ServerRunner)}
+	var group errgroup.Group
+	var list plan.RunnerList
+	if n.runners || n.audit {
+		group.Go(func() (err error) {
+			list, err = m.ports.Forge.Runners(ctx, scope)
+			return err
+		})
+	}
+	v.err = m.viewJobs(ctx, scope, n, v)
+	err := group.Wait()
+	v.err = cmp.Or(v.err, err)
+	// An incomplete list serves too: who is on it is there.
+	v.listed = v.err == nil && list.Complete
+	v.audited = n.audit && v.listed
+	for _, r := range list.Runners {
+		v.runners[r.ID] = r
+	}
+	return v
+}
+
+// viewJobs reads the jobs of one scope.
+func (m *Manager) viewJobs(ctx context.Context, scope plan.Scope, n *need, v *scopeView) error {
 	if n.queue {
 		list, err := m.ports.Forge.QueuedJobs(ctx, scope, max(n.limit, 1), plan.Demand(n.pools))
 		if err != nil {
-			v.err = err
-			return v
+			return err
 		}
 		v.queued, v.total = list.Jobs, max(list.Total, len(list.Jobs))
 	}
-	if n.running {
-		list, err := m.ports.Forge.RunningJobs(ctx, scope)
-		if err == nil && !list.Complete {
-			err = fmt.Errorf("list running jobs of %s: the list changed while it was read", scope)
-		}
-		if err != nil {
-			v.err = err
-		}
-		for _, j := range list.Jobs {
-			v.running[j.RunnerID] = j
-		}
+	if !n.running {
+		return nil
 	}
-	if (n.runners || n.audit) && v.err == nil {
-		// An incomplete list serves too: who is on it is there.
-		list, err := m.ports.Forge.Runners(ctx, scope)
-		if err != nil {
-			v.err = err
-		}
-		v.listed = err == nil && list.Complete
-		v.audited = n.audit && v.listed
-		for _, r := range list.Runners {
-			v.runners[r.ID] = r
-		}
+	list, err := m.ports.Forge.RunningJobs(ctx, scope)
+	if err == nil && !list.Complete {
+		err = fmt.Errorf("list running jobs of %s: the list changed while it was read", scope)
 	}
-	return v
+	for _, j := range list.Jobs {
+		v.running[j.RunnerID] = j
+	}
+	return err
 }
 
 // spec is the configured one with what is true at the moment.

@@ -26,9 +26,8 @@ const (
 	shutdownWait   = 30 * time.Second
 	drainPoll      = time.Second // pace of a draining shutdown
 	// cycleGap is the least time between two cycles: what many containers
-	// report at once makes one cycle. Where cycles take longer, twice that time
-	// is between them, so that looking leaves most of the time for doing, up to
-	// cycleGapMost.
+	// report at once makes one cycle. Where cycles take longer, as much time is
+	// between them, up to cycleGapMost: what is looked at is then busy.
 	cycleGap     = 50 * time.Millisecond
 	cycleGapMost = time.Second
 )
@@ -104,6 +103,7 @@ type Manager struct {
 	cycle      uint64
 	cycleTook  time.Duration // the last one
 	started    time.Time
+	jobsWait   bool // as of the last cycle
 
 	starts   *places // for the starts that may be under way
 	ends     *places // likewise for removals
@@ -248,7 +248,7 @@ func (m *Manager) timeCycle(ctx context.Context) (gap time.Duration) {
 	took, before := time.Since(began), m.cycleTook
 	m.cycleTook = took
 	// One answer that was late says nothing of the next.
-	return min(max(2*min(took, before), cycleGap), cycleGapMost)
+	return min(max(min(took, before), cycleGap), cycleGapMost)
 }
 
 // runCycle is observe, plan, apply.
@@ -264,6 +264,7 @@ func (m *Manager) runCycle(ctx context.Context) {
 	m.reapDue(ctx, seen)
 	m.sweepDue(ctx)
 	spec, snap := m.spec(seen), m.snapshot(seen)
+	m.jobsWait = len(snap.Jobs) > 0
 	p := plan.Compute(spec, snap)
 	m.noteSurplus(p, seen.at)
 	m.count(snap, p)

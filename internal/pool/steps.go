@@ -285,9 +285,9 @@ func (m *Manager) stop(ctx context.Context, s step) result {
 	return result{rec: rec, err: m.ports.Store.Put(rec)}
 }
 
-// remove deregisters a runner whose container has ended, removes the
-// container, and forgets the record last, so that it can be done again from
-// the beginning.
+// remove deregisters a runner whose container has ended and removes the
+// container. The record is forgotten last, by forget, so that all of it can be
+// done again from the beginning.
 func (m *Manager) remove(ctx context.Context, s step) result {
 	rec := s.rec
 	end, err := m.inquire(ctx, s)
@@ -332,10 +332,18 @@ func (m *Manager) remove(ctx context.Context, s step) result {
 	if !s.end.leftNothing || len(rec.JobContainers) > 0 {
 		res.sweepErr = m.clearJobs(ctx, rec)
 	}
-	if err := m.ports.Store.Delete(rec.Name); err != nil {
-		return result{rec: rec, err: err}
-	}
 	res.worked, res.verdict = end.judge(rec)
+	return res
+}
+
+// forget ends a removal. It needs no place in the engine.
+func (m *Manager) forget(res result) result {
+	if !res.gone {
+		return res
+	}
+	if err := m.ports.Store.Delete(res.rec.Name); err != nil {
+		return result{rec: res.rec, err: err}
+	}
 	return res
 }
 

@@ -49,6 +49,7 @@ process at once, which loses nothing either.`,
 
 // runDaemon runs the daemon until ctx ends.
 func runDaemon(ctx context.Context, path string, cfg *config.Config, level *slog.LevelVar, hangups <-chan os.Signal, log *slog.Logger) error {
+	saveMemory()
 	store, err := state.OpenOrRecover(cfg.StateDir, log)
 	if err != nil {
 		return err

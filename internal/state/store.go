@@ -34,6 +34,7 @@ type Store struct {
 	path     string
 	contents contents
 	writer   writer
+	company  company
 }
 
 // Instance is the id under which everything that this daemon makes is
@@ -84,7 +85,7 @@ func (s *Store) Put(records ...Record) error {
 // Delete removes a record and returns once that is on disk. A record that
 // does not exist is no error. Errors are as those of Put.
 func (s *Store) Delete(name string) error {
-	err := s.write(func(tx *bbolt.Tx) error {
+	err := s.writeInCompany(func(tx *bbolt.Tx) error {
 		return tx.Bucket(runnersBucket).Delete([]byte(name))
 	})
 	if err != nil {

@@ -2,6 +2,7 @@ package state
 
 import (
 	"sync"
+	"time"
 
 	"go.etcd.io/bbolt"
 )
@@ -51,18 +52,65 @@ func (s *Store) write(change func(*bbolt.Tx) error) error {
 	return b.errs[place]
 }
 
+// companyFor is how long a change that is in no hurry waits for others of its
+// kind, if it is not the first for as long.
+const companyFor = 25 * time.Millisecond
+
+// company gathers changes that are in no hurry.
+type company struct {
+	mu      sync.Mutex
+	lastAt  time.Time // when the last such change came
+	pending *batch    // nil if none gathers
+}
+
+// writeInCompany is write for a change that is in no hurry and that often comes
+// with many of its kind, whose syncs would hold up what else uses the disk. One
+// that comes alone waits for nothing.
+func (s *Store) writeInCompany(change func(*bbolt.Tx) error) error {
+	c := &s.company
+	c.mu.Lock()
+	now := time.Now()
+	alone := now.Sub(c.lastAt) >= companyFor
+	c.lastAt = now
+	if alone {
+		c.mu.Unlock()
+		return s.write(change)
+	}
+	b, first := c.pending, c.pending == nil
+	if first {
+		b = &batch{errs: make([]error, 1), done: make(chan struct{})}
+		c.pending = b
+	}
+	b.changes = append(b.changes, change)
+	c.mu.Unlock()
+	if !first {
+		<-b.done
+		return b.errs[0]
+	}
+	time.Sleep(companyFor)
+	c.mu.Lock()
+	c.pending = nil
+	c.mu.Unlock()
+	defer close(b.done)
+	b.errs[0] = s.write(b.apply)
+	return b.errs[0]
+}
+
+// apply makes all changes of the batch.
+func (b *batch) apply(tx *bbolt.Tx) error {
+	for _, change := range b.changes {
+		if err := change(tx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // write writes the batch. If one change fails, each is tried by itself, so that
 // it hurts no other.
 func (b *batch) write(db *bbolt.DB) {
 	b.errs = make([]error, len(b.changes))
-	err := db.Update(func(tx *bbolt.Tx) error {
-		for _, change := range b.changes {
-			if err := change(tx); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	err := db.Update(b.apply)
 	if err == nil {
 		return
 	}

@@ -7,6 +7,8 @@ import (
 	"runtime"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"go.etcd.io/bbolt"
 )
@@ -15,11 +17,7 @@ import (
 // returns their errors and how many transactions they took.
 func together(t *testing.T, s *Store, changes []func() error) (errs []error, transactions int) {
 	t.Helper()
-	lastTx := func() (id int) {
-		must(t, s.db.View(func(tx *bbolt.Tx) error { id = tx.ID(); return nil }))
-		return id
-	}
-	before := lastTx()
+	before := lastTransaction(t, s)
 	errs = make([]error, len(changes))
 	var all sync.WaitGroup
 	s.writer.turn.Lock() // as while another batch is written
@@ -35,7 +33,14 @@ func together(t *testing.T, s *Store, changes []func() error) (errs []error, tra
 	}
 	s.writer.turn.Unlock()
 	all.Wait()
-	return errs, lastTx() - before
+	return errs, lastTransaction(t, s) - before
+}
+
+// lastTransaction numbers the last one that changed something.
+func lastTransaction(t *testing.T, s *Store) (id int) {
+	t.Helper()
+	must(t, s.db.View(func(tx *bbolt.Tx) error { id = tx.ID(); return nil }))
+	return id
 }
 
 func TestChangesThatComeTogetherShareATransaction(t *testing.T) {
@@ -81,5 +86,49 @@ func TestAChangeThatFailsHurtsNoOther(t *testing.T) {
 	}
 	if got := fmt.Sprint(names); got != "[a c d]" {
 		t.Errorf("records are %s, want [a c d]: a change is made whole or not at all", got)
+	}
+}
+
+// Records that go one soon after the other share transactions. The first waits
+// for nothing.
+func TestRecordsGoInCompany(t *testing.T) {
+	s := mustOpen(t, filepath.Join(t.TempDir(), "state"))
+	const n = 20
+	for i := range n {
+		must(t, s.Put(record(fmt.Sprintf("runner-%02d", i))))
+	}
+	synctest.Test(t, func(t *testing.T) {
+		began, before := time.Now(), lastTransaction(t, s)
+		must(t, s.Delete("runner-00"))
+		if took := time.Since(began); took != 0 {
+			t.Errorf("the first waited %s", took)
+		}
+		var all sync.WaitGroup
+		for i := range n - 1 {
+			all.Go(func() {
+				if err := s.Delete(fmt.Sprintf("runner-%02d", i+1)); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if took, transactions := time.Since(began), lastTransaction(t, s)-before; took != companyFor || transactions != 2 {
+			t.Errorf("%d deletions took %s and %d transactions, want %s and 2", n, took, transactions, companyFor)
+		}
+		if left, err := s.Records(); err != nil || len(left) != 0 {
+			t.Errorf("%d records are left (%v)", len(left), err)
+		}
+	})
+}
+
+func TestRecordsThatCannotGoStay(t *testing.T) {
+	s := mustOpen(t, filepath.Join(t.TempDir(), "state"))
+	must(t, s.Put(record("one"), record("two"), record("three")))
+	must(t, s.Delete("one"))
+	must(t, s.Close())
+	for _, name := range []string{"two", "three"} {
+		if err := s.Delete(name); err == nil {
+			t.Errorf("%s was deleted from a closed state", name)
+		}
 	}
 }

@@ -48,12 +48,20 @@ jobs:
 type course struct {
 	realgitea.Job
 	Queued time.Time // it was not there before
+	There  time.Time // it was there by then
+	Waited time.Time // it still waited then, zero if no look saw it wait
 	Begun  time.Time // it had been begun by then
 	Ran    time.Time // it still ran then
 }
 
 // waited is how long the job was queued, at most.
 func (c course) waited() time.Duration { return c.Begun.Sub(c.Queued) }
+
+// about is how long the job was queued: the middle of what it was at least and
+// at most.
+func (c course) about() time.Duration {
+	return (c.waited() + max(c.Waited.Sub(c.There), 0)) / 2
+}
 
 // watch looks at the jobs of a repository all the time, since the times that
 // the server gives are of whole seconds.
@@ -99,7 +107,10 @@ func (w *watch) note(jobs []realgitea.Job, err error, before, asked, now time.Ti
 	for _, j := range jobs {
 		c, known := w.jobs[j.ID]
 		if !known {
-			c.Queued = before
+			c.Queued, c.There = before, now
+		}
+		if j.Status == "queued" {
+			c.Waited = asked
 		}
 		if c.Job = j; j.Status != "queued" && c.Begun.IsZero() {
 			c.Begun = now

@@ -39,7 +39,7 @@ func newRootCommand() *cobra.Command {
 		newGroup("state", "Check and copy the daemon's records", newStateCheckCommand(), newStateBackupCommand(), newStateExportCommand()),
 		newGroup("config", "Describe the configuration file", newConfigSchemaCommand(), newConfigReferenceCommand()),
 		newGroup("debug", "Look into the running daemon", newDebugProfileCommand()),
-		newDemoCommand(), newDemoRunnerCommand(), newFakeGiteaCommand(), newVersionCommand(),
+		newDemoCommand(), newDemoRunnerCommand(), newFakeGiteaCommand(), newManCommand(), newVersionCommand(),
 	)
 	root.Long = rootHelp
 	root.SilenceUsage, root.SilenceErrors = true, true

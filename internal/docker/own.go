@@ -20,6 +20,11 @@ func (e *Engine) ours() filters.Args {
 	)
 }
 
+// byInstance selects all that carries an instance id.
+func byInstance(instance string) filters.Args {
+	return filters.NewArgs(filters.Arg("label", LabelInstance+"="+instance))
+}
+
 func (e *Engine) carriesOurs(labels map[string]string) bool {
 	return labels[LabelInstance] == e.instance && labels[LabelRunner] != ""
 }

@@ -29,6 +29,8 @@ const (
 	KindHookEdit   = "hook_edit"
 	KindHookDelete = "hook_delete"
 	KindHookTest   = "hook_test"
+	KindAccount    = "account"
+	KindTokenMake  = "api_token_make"
 )
 
 // call is one operation. It travels in the context of its requests, so that

@@ -79,6 +79,14 @@ func (u APIUser) owns(name string) bool {
 // authenticate finds the token's user; signed is false without a token. A
 // wrong token is answered here, with ok false. The caller holds s.mu.
 func (s *Server) authenticate(w http.ResponseWriter, r *http.Request) (user APIUser, signed, ok bool) {
+	if name, password, basic := r.BasicAuth(); basic {
+		l, known := s.db.passwords[strings.ToLower(name)]
+		if !known || l.password != password {
+			s.apiError(w, r, http.StatusUnauthorized, "invalid username, password or token")
+			return APIUser{}, false, false
+		}
+		return l.user, true, true
+	}
 	scheme, token, found := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !found || !strings.EqualFold(scheme, "token") && !strings.EqualFold(scheme, "bearer") {
 		return APIUser{}, false, true

@@ -18,9 +18,13 @@ type database struct {
 	runners   []*registered
 	tokens    []*regToken // oldest first
 	apiTokens map[string]APIUser
-	owners    map[string]owner // by lower-case name
-	repos     map[string]string
-	versions  map[string]int64 // tasks version by scope key
+	// passwords are by lower-case login; madeTokens has the API tokens that were
+	// made by the API, by name.
+	passwords  map[string]login
+	madeTokens map[string]madeToken
+	owners     map[string]owner // by lower-case name
+	repos      map[string]string
+	versions   map[string]int64 // tasks version by scope key
 
 	lastJob, lastRun, lastTask, lastRunner int64
 }
@@ -58,12 +62,13 @@ type registered struct {
 func newDatabase() database {
 	return database{
 		apiTokens: map[string]APIUser{},
-		owners:    map[string]owner{},
-		repos:     map[string]string{},
-		versions:  map[string]int64{},
-		lastJob:   1000,
-		lastRun:   500,
-		lastTask:  2000,
+		passwords: map[string]login{}, madeTokens: map[string]madeToken{},
+		owners:   map[string]owner{},
+		repos:    map[string]string{},
+		versions: map[string]int64{},
+		lastJob:  1000,
+		lastRun:  500,
+		lastTask: 2000,
 	}
 }
 

@@ -55,6 +55,7 @@ func (s *Server) routes() *http.ServeMux {
 		writeJSON(w, http.StatusOK, map[string]string{"version": s.opts.Version})
 	})
 	mux.HandleFunc("GET /api/v1/user", s.whoami)
+	s.accountRoutes(mux)
 	s.hookRoutes(mux)
 	for _, l := range levels() {
 		base := l.prefix + "/actions/"

@@ -73,7 +73,7 @@ func (c *Client) account(client func(*call) (*sdk.Client, error), fail func(*cal
 		return Account{}, fail(lists, err)
 	}
 	for _, o := range orgs {
-		a.Orgs = append(a.Orgs, o.UserName)
+		a.Orgs = append(a.Orgs, o.Name)
 	}
 	for _, r := range repos {
 		if r.Permissions != nil && r.Permissions.Admin {

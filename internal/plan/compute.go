@@ -68,10 +68,14 @@ func newComputation(spec Spec, snap Snapshot) *computation {
 		q := &pools[i]
 		q.span = p.Windows.at(snap.Now)
 		q.Pool, q.own, q.index, q.cost = p.under(q.span.window), &spec.Pools[i], i, p.Cost.amounts()
-		if holds := c.holds(q); len(holds) > 0 {
+		holds := c.holds(q)
+		if len(holds) > 0 {
 			q.hold = holds[0].Reason
 		}
 		q.count = PoolCount{Name: q.Name, Min: q.Min, IdleWant: q.Idle, IdleWhy: q.IdleWhy, Max: q.Max, Schedule: q.span.state}
+		if len(holds) > 0 {
+			q.count.HoldKind = holds[0].Kind
+		}
 		q.setPace(snap.Now)
 		c.pools = append(c.pools, q)
 		c.byName[p.Name] = q
@@ -99,7 +103,12 @@ func newComputation(spec Spec, snap Snapshot) *computation {
 }
 
 func (c *computation) act(kind ActionKind, r *Runner, reason string) {
-	c.plan.Actions = append(c.plan.Actions, Action{Kind: kind, Pool: r.Pool, Runner: r.Name, Reason: reason})
+	c.end(kind, r, "", reason)
+}
+
+// end is act for the beginning of a runner's way out.
+func (c *computation) end(kind ActionKind, r *Runner, cause Cause, reason string) {
+	c.plan.Actions = append(c.plan.Actions, Action{Kind: kind, Pool: r.Pool, Runner: r.Name, Cause: cause, Reason: reason})
 }
 
 // grow counts one more runner that the plan starts.
@@ -124,7 +133,7 @@ func (c *computation) keepReady() {
 	c.share(want)
 	for i, p := range c.pools {
 		for range want[i] {
-			c.start(p, fmt.Sprintf("the pool keeps min %d and has %d", p.Min, p.alive)+c.window(p, p.span.window.Min != nil))
+			c.start(p, CauseMin, fmt.Sprintf("the pool keeps min %d and has %d", p.Min, p.alive)+c.window(p, p.span.window.Min != nil))
 			spare[i]++
 		}
 	}
@@ -134,16 +143,16 @@ func (c *computation) keepReady() {
 	c.share(want)
 	for i, p := range c.pools {
 		for range want[i] {
-			c.start(p, fmt.Sprintf("the pool keeps %d idle and has %d", p.Idle, spare[i])+p.idleWhy()+c.window(p, p.setsIdle()))
+			c.start(p, CauseIdle, fmt.Sprintf("the pool keeps %d idle and has %d", p.Idle, spare[i])+p.idleWhy()+c.window(p, p.setsIdle()))
 			spare[i]++
 		}
 	}
 }
 
 // start starts a runner that no job waits for.
-func (c *computation) start(p *pool, reason string) {
+func (c *computation) start(p *pool, cause Cause, reason string) {
 	c.grow(p)
-	c.plan.Actions = append(c.plan.Actions, Action{Kind: ActionStart, Pool: p.Name, Reason: reason})
+	c.plan.Actions = append(c.plan.Actions, Action{Kind: ActionStart, Pool: p.Name, Cause: cause, Reason: reason})
 }
 
 // shrink takes surplus idle runners out of service, the coldest first, if they
@@ -169,7 +178,7 @@ func (c *computation) shrink() {
 			}
 			surplus--
 			w := p.span.window
-			c.takeOut(r, fmt.Sprintf("idle for %s, and the pool keeps %d idle and min %d", short(idle), p.Idle, p.Min)+
+			c.takeOut(r, CauseSurplus, fmt.Sprintf("idle for %s, and the pool keeps %d idle and min %d", short(idle), p.Idle, p.Min)+
 				p.idleWhy()+c.window(p, p.setsIdle() || w.Min != nil || w.IdleTimeout != nil))
 		}
 	}
@@ -197,7 +206,7 @@ func (c *computation) nudge() {
 		}
 		p.idle = slices.Delete(p.idle, k, k+1)
 		c.lose(p, r)
-		c.takeOut(r, reason+", and the server has no way to wake it")
+		c.takeOut(r, CauseUnwoken, reason+", and the server has no way to wake it")
 	}
 }
 
@@ -212,11 +221,11 @@ func (c *computation) lazy(p *pool) int {
 func (c *computation) window(p *pool, sets bool) string { return p.span.note(sets, c.snap.Now) }
 
 // takeOut begins the way down of a free runner.
-func (c *computation) takeOut(r *Runner, reason string) {
+func (c *computation) takeOut(r *Runner, cause Cause, reason string) {
 	if p := c.byName[r.Pool]; p != nil {
 		p.noteOut(r, c.snap.Now)
 	}
-	c.act(ActionDrain, r, reason)
+	c.end(ActionDrain, r, cause, reason)
 }
 
 // unknown reports whether it could not be read which jobs the runner has.

@@ -21,7 +21,7 @@ func (c *computation) leave() {
 		case c.unknown(r):
 		case r.HasJob:
 			if p := c.byName[r.Pool]; p == nil && r.takesMore() {
-				c.takeOut(r, "its pool is no longer configured: it finishes its job first")
+				c.takeOut(r, CauseNoPool, "its pool is no longer configured: it finishes its job first")
 			} else {
 				c.retire(p, r)
 			}
@@ -59,7 +59,7 @@ func (c *computation) restart(r *Runner) bool {
 	p.ending--
 	p.count.Starting++
 	p.count.Leaving--
-	c.act(ActionRestart, r, orElse(r.Note, "its container has ended"))
+	c.end(ActionRestart, r, CauseRestart, orElse(r.Note, "its container has ended"))
 	return true
 }
 
@@ -95,13 +95,13 @@ func (c *computation) step(r *Runner) {
 	case PhaseStarting:
 		if boot := c.snap.Now.Sub(r.StartedAt); p != nil && p.BootTimeout > 0 && !r.StartedAt.IsZero() && boot >= p.BootTimeout {
 			c.lose(p, r)
-			c.takeOut(r, fmt.Sprintf("not online %s after its start (boot_timeout %s)", short(boot), short(p.BootTimeout)))
+			c.takeOut(r, CauseBoot, fmt.Sprintf("not online %s after its start (boot_timeout %s)", short(boot), short(p.BootTimeout)))
 		} else if p == nil {
-			c.takeOut(r, "its pool is no longer configured")
+			c.takeOut(r, CauseNoPool, "its pool is no longer configured")
 		}
 	case PhaseIdle:
 		if p == nil {
-			c.takeOut(r, "its pool is no longer configured")
+			c.takeOut(r, CauseNoPool, "its pool is no longer configured")
 		} else {
 			c.retire(p, r)
 		}
@@ -127,11 +127,8 @@ func (c *computation) shed() {
 	for _, p := range c.pools {
 		for len(p.idle) > 0 && p.alive > p.Max && !c.unknown(p.idle[0]) {
 			r := p.idle[0]
-			reason := fmt.Sprintf("the pool's max is %d and it has %d", p.Max, p.alive) + c.window(p, p.span.window.Max != nil)
-			if c.spec.Shutdown {
-				reason = "the daemon is draining to shut down"
-			}
-			c.takeOut(r, reason)
+			cause, reason := c.whyShed(p)
+			c.takeOut(r, cause, reason+c.window(p, cause == CauseMax && p.span.window.Max != nil))
 			p.idle = p.idle[1:]
 			c.lose(p, r)
 		}
@@ -154,13 +151,18 @@ func (c *computation) shedBusy(p *pool) {
 		if r.Pool != p.Name || !r.HasJob || !r.takesMore() || c.unknown(r) || p.spent(r) {
 			continue
 		}
-		reason := fmt.Sprintf("the pool's max is %d and it has %d", p.Max, p.alive)
-		if c.spec.Shutdown {
-			reason = "the daemon is draining to shut down"
-		}
-		c.takeOut(r, reason+": it finishes its job first")
+		cause, reason := c.whyShed(p)
+		c.takeOut(r, cause, reason+": it finishes its job first")
 		p.alive--
 	}
+}
+
+// whyShed is why a pool gives up runners above its max.
+func (c *computation) whyShed(p *pool) (Cause, string) {
+	if c.spec.Shutdown {
+		return CauseShutdown, "the daemon is draining to shut down"
+	}
+	return CauseMax, fmt.Sprintf("the pool's max is %d and it has %d", p.Max, p.alive)
 }
 
 // takesMore reports whether a runner with a job is to take another one after it.

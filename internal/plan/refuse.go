@@ -19,15 +19,18 @@ type refusals struct {
 type refusal struct {
 	why, next string
 	until     time.Time // when that is, zero if that is not known
+	kind      ObstacleKind
+	fits      string // the pool that would be the first to serve it, empty if it fits none
 }
 
 // of says what stands between a job and each pool.
 func (r *refusals) of(job *Job, kind int32) refusal {
 	switch {
 	case len(r.pools) == 0:
-		return refusal{why: "no pool is configured"}
+		return refusal{why: "no pool is configured", kind: ObstacleLabel}
 	case kind == none:
-		return refusal{why: r.whyNoPool(job)}
+		why := r.whyNoPool(job)
+		return refusal{why: why, kind: r.short.kind()}
 	case r.kinds == nil:
 		r.kinds = make([]refusal, len(r.assigned.fixed))
 		for _, p := range r.pools {
@@ -36,6 +39,10 @@ func (r *refusals) of(job *Job, kind int32) refusal {
 	}
 	if r.kinds[kind].why == "" {
 		r.kinds[kind] = refusal{why: r.whyNoPlace(kind), next: r.nextOf(kind)}
+		for i := range r.assigned.kinds.set(kind).all {
+			r.kinds[kind].kind, r.kinds[kind].fits = r.ofPool(i, kind).kind, r.pools[i].Name
+			break
+		}
 	}
 	return r.kinds[kind]
 }
@@ -47,7 +54,7 @@ func (c *computation) ofFull(p *pool) refusal {
 	if len(list) == 0 {
 		return refusal{why: "pool " + p.Name + " starts no more runners"}
 	}
-	r := refusal{list[0].Reason, list[0].Next, list[0].Until}
+	r := refusal{why: list[0].Reason, next: list[0].Next, until: list[0].Until, kind: list[0].Kind}
 	for _, o := range list[1:] {
 		if !r.until.IsZero() && (o.Until.IsZero() || o.Until.After(r.until)) {
 			r.next, r.until = o.Next, o.Until
@@ -60,7 +67,7 @@ func (c *computation) ofFull(p *pool) refusal {
 // ceiling for them is reached.
 func (r *refusals) ofPool(i int, kind int32) refusal {
 	if o, reached := r.ceiling(i, kind); reached && r.pools[i].hold == "" {
-		return refusal{why: o.Reason, next: o.Next}
+		return refusal{why: o.Reason, next: o.Next, kind: o.Kind}
 	}
 	return r.full[i]
 }
@@ -213,6 +220,15 @@ func (s *shortfall) compare(job *Job) {
 	}
 	s.matcher.keepWith(s.outside, s.wanted)
 	s.findNear()
+}
+
+// kind is what keeps the job that was compared last from the pools: the scope if
+// all of them are for other repositories, or one would do but for that.
+func (s *shortfall) kind() ObstacleKind {
+	if s.covered.empty() || !s.outside.empty() {
+		return ObstacleScope
+	}
+	return ObstacleLabel
 }
 
 // findNear counts for all pools at once how many of the labels they have, and

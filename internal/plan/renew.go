@@ -165,7 +165,7 @@ func (c *computation) renew() {
 			if may > 0 && r.HasJob && r.takesMore() && !c.unknown(r) && !p.renewal.out[r] {
 				may--
 				p.alive--
-				c.takeOut(r, p.WhyReplaced(r, c.snap.Now)+": it finishes its job first")
+				c.takeOut(r, CauseRenewal, p.WhyReplaced(r, c.snap.Now)+": it finishes its job first")
 			}
 		}
 	}
@@ -187,7 +187,7 @@ func (c *computation) renewIdle(i, may int) int {
 			a.capacity[i]--
 		}
 		c.lose(p, r)
-		c.takeOut(r, p.WhyReplaced(r, c.snap.Now))
+		c.takeOut(r, CauseRenewal, p.WhyReplaced(r, c.snap.Now))
 	}
 	p.idle = kept
 	return may
@@ -202,10 +202,10 @@ func (c *computation) retire(p *pool, r *Runner) bool {
 	switch {
 	case !r.HasJob && r.Phase == PhaseIdle:
 		c.lose(p, r)
-		c.takeOut(r, p.WhyReplaced(r, c.snap.Now))
+		c.takeOut(r, CauseRenewal, p.WhyReplaced(r, c.snap.Now))
 	case r.HasJob && r.takesMore():
 		p.alive--
-		c.takeOut(r, p.WhyReplaced(r, c.snap.Now)+": it finishes its job first")
+		c.takeOut(r, CauseRenewal, p.WhyReplaced(r, c.snap.Now)+": it finishes its job first")
 	default:
 		return false
 	}

@@ -72,7 +72,7 @@ func (c *computation) explain(starts []int) {
 		i := c.assigned.pool[j]
 		if i == none {
 			r := refusals.of(job, c.assigned.kind[j])
-			d.Reason, d.Next = r.why, r.next
+			d.Reason, d.Next, d.Kind, d.Fits = r.why, r.next, r.kind, r.fits
 			continue
 		}
 		p := c.pools[i]
@@ -83,7 +83,7 @@ func (c *computation) explain(starts []int) {
 			continue
 		}
 		d.Reason = "a runner is being started for it"
-		c.starts = append(c.starts, Action{Kind: ActionStart, Pool: p.Name, Job: job.ID, Reason: c.whyStart(job)})
+		c.starts = append(c.starts, Action{Kind: ActionStart, Pool: p.Name, Job: job.ID, Cause: CauseJob, Reason: c.whyStart(job)})
 	}
 }
 

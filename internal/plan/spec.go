@@ -203,7 +203,9 @@ type Action struct {
 	Pool   string     `json:"pool"`
 	Runner string     `json:"runner,omitempty"` // empty for prepare, and for a start of one that is not on standby
 	Job    int64      `json:"job,omitempty"`    // the job that a start is for
-	Reason string     `json:"reason"`
+	// Cause is set where a runner is started, and where its way out begins.
+	Cause  Cause  `json:"cause,omitempty"`
+	Reason string `json:"reason"`
 }
 
 // Decision is what becomes of one queued job.
@@ -214,6 +216,10 @@ type Decision struct {
 	// Next says when a job that fits a pool and is unserved may be served, as
 	// in "once the engine answers"; empty if that is not known.
 	Next string
+	// Kind is what keeps an unserved job from a runner, and Fits the pool that
+	// would be the first to serve it, empty if it fits none.
+	Kind ObstacleKind
+	Fits string
 }
 
 // Served reports whether a runner is there or on its way for the job.
@@ -230,6 +236,7 @@ type PoolCount struct {
 	Leaving  int // finishing, draining, stopping, exited or removing, without a job
 	Waiting  int // queued jobs that the pool is to serve
 	Hold     string
+	HoldKind ObstacleKind
 	// Min, IdleWant and Max are the pool's numbers that the plan goes by, under
 	// the window that Schedule names.
 	Min, IdleWant, Max int

@@ -12,11 +12,11 @@ func (c *computation) standBy(r *Runner) {
 	p := c.byName[r.Pool]
 	switch {
 	case p == nil:
-		c.act(ActionRemove, r, "its pool is no longer configured")
+		c.end(ActionRemove, r, CauseNoPool, "its pool is no longer configured")
 	case r.Gone:
-		c.act(ActionRemove, r, "the server has deleted it")
+		c.end(ActionRemove, r, CauseDeleted, "the server has deleted it")
 	case p.stale(r, c.snap.Now):
-		c.act(ActionRemove, r, p.WhyReplaced(r, c.snap.Now))
+		c.end(ActionRemove, r, CauseRenewal, p.WhyReplaced(r, c.snap.Now))
 	case r.Prepared:
 		p.ready = append(p.ready, r)
 	}
@@ -60,7 +60,7 @@ func (c *computation) keepStandby() {
 		for ; p.standby > keep && len(p.ready) > 0; p.standby-- {
 			r := p.ready[len(p.ready)-1]
 			p.ready = p.ready[:len(p.ready)-1]
-			c.act(ActionRemove, r, fmt.Sprintf("the pool keeps %d on standby and has %d", keep, p.standby))
+			c.end(ActionRemove, r, CauseSurplus, fmt.Sprintf("the pool keeps %d on standby and has %d", keep, p.standby))
 		}
 		if p.boot > 0 || p.Probe {
 			continue
@@ -68,7 +68,7 @@ func (c *computation) keepStandby() {
 		for ; p.standby < min(keep, p.room()); p.standby++ {
 			p.count.Standby++
 			p.count.Total++
-			c.plan.Actions = append(c.plan.Actions, Action{Kind: ActionPrepare, Pool: p.Name,
+			c.plan.Actions = append(c.plan.Actions, Action{Kind: ActionPrepare, Pool: p.Name, Cause: CauseStandby,
 				Reason: fmt.Sprintf("the pool keeps %d on standby and has %d", keep, p.standby)})
 		}
 	}

@@ -10,7 +10,10 @@ type Status struct {
 	StartedAt time.Time `json:"started_at"`
 	Cycle     uint64    `json:"cycle"`    // number of the cycle that it shows
 	CycleAt   time.Time `json:"cycle_at"` // when that cycle looked
-	Shutdown  bool      `json:"shutting_down"`
+	// DueAt is when the loop is to turn next at the latest. Where that is long
+	// ago, the daemon hangs.
+	DueAt    time.Time `json:"due_at,omitzero"`
+	Shutdown bool      `json:"shutting_down"`
 	// PollEvery is how long after that cycle the next one is due, if nothing
 	// happens before; EventsArrive, whether the webhook's events are known to
 	// arrive.
@@ -37,6 +40,14 @@ type ConfigStatus struct {
 	Restart []string `json:"restart,omitempty"`
 }
 
+// The subjects of problems that a health report goes by.
+const (
+	SubjectDocker = "docker"
+	SubjectGitea  = "gitea " // with the scope behind it
+	SubjectState  = "state"
+	SubjectConfig = "configuration"
+)
+
 // Problem is a condition that keeps the daemon from its work.
 type Problem struct {
 	Subject string    `json:"subject"` // "docker", "gitea instance", "pool linux", …
@@ -62,6 +73,8 @@ type PoolStatus struct {
 	Busy     int    `json:"busy"`
 	Leaving  int    `json:"leaving"`
 	Hold     string `json:"hold,omitempty"` // why it starts nothing
+	// HoldKind is what Hold says in one word.
+	HoldKind ObstacleKind `json:"hold_kind,omitempty"`
 	// Window is the window that holds, NextChange when another one will or
 	// none, and NextWindow what will hold then. Empty is the pool's own numbers.
 	Window     string    `json:"window,omitempty"`
@@ -118,10 +131,16 @@ type JobDecision struct {
 	Name     string    `json:"name"`
 	Labels   []string  `json:"labels"`
 	QueuedAt time.Time `json:"queued_at"`
-	URL      string    `json:"url,omitempty"`
-	Pool     string    `json:"pool,omitempty"` // empty if no pool serves it now
-	Reason   string    `json:"reason"`
-	Next     string    `json:"next,omitempty"` // when it may be served, if a pool fits it
+	// SeenAt is when the daemon first saw it wait, by the daemon's clock.
+	SeenAt time.Time `json:"seen_at,omitzero"`
+	URL    string    `json:"url,omitempty"`
+	Pool   string    `json:"pool,omitempty"` // empty if no pool serves it now
+	Reason string    `json:"reason"`
+	Next   string    `json:"next,omitempty"` // when it may be served, if a pool fits it
+	// Obstacle is what keeps it from a runner while it has no pool, and Fits the
+	// pool that would be the first to serve it, empty if it fits none.
+	Obstacle ObstacleKind `json:"obstacle,omitempty"`
+	Fits     string       `json:"fits,omitempty"`
 }
 
 // NewStatus puts the numbers, decisions and settings of a plan into a Status;
@@ -132,7 +151,7 @@ func NewStatus(spec Spec, p Plan) Status {
 		q := spec.Pools[i]
 		s.Pools = append(s.Pools, PoolStatus{
 			Name: c.Name, Scope: q.Scope.String(), Labels: q.Labels, Min: c.Min, IdleWant: c.IdleWant, IdleWhy: c.IdleWhy, Max: c.Max,
-			Waiting: c.Waiting, Standby: c.Standby, Starting: c.Starting, Idle: c.Idle, Busy: c.Busy, Leaving: c.Leaving, Hold: c.Hold,
+			Waiting: c.Waiting, Standby: c.Standby, Starting: c.Starting, Idle: c.Idle, Busy: c.Busy, Leaving: c.Leaving, Hold: c.Hold, HoldKind: c.HoldKind,
 			Outdated: c.Outdated, RampUntil: c.RampUntil, CoolingUntil: c.CoolingUntil, Window: c.Schedule.Window, NextChange: c.Schedule.Next, NextWindow: c.Schedule.NextWindow,
 		})
 	}
@@ -154,7 +173,7 @@ func (j JobDecision) Why() string {
 func (d *Decision) shown() JobDecision {
 	return JobDecision{
 		ID: d.Job.ID, Repo: d.Job.Repo, Name: d.Job.Name, Labels: append([]string{}, d.Job.Labels...), QueuedAt: d.Job.QueuedAt,
-		URL: d.Job.URL, Pool: d.Pool, Reason: d.Reason, Next: d.Next,
+		SeenAt: d.Job.SeenAt, URL: d.Job.URL, Pool: d.Pool, Reason: d.Reason, Next: d.Next, Obstacle: d.Kind, Fits: d.Fits,
 	}
 }
 

@@ -43,6 +43,7 @@ func retryPause(failures int) time.Duration { return min(retryMin<<min(failures-
 func (m *Manager) apply(ctx context.Context, seen *observation, p plan.Plan) {
 	for _, a := range p.Actions {
 		if a.Kind == plan.ActionPrepare || a.Kind == plan.ActionStart && a.Runner == "" {
+			m.meterAction(a)
 			m.begin(ctx, m.newRunner(a), string(a.Kind), evidence{})
 			continue
 		}
@@ -50,6 +51,7 @@ func (m *Manager) apply(ctx context.Context, seen *observation, p plan.Plan) {
 		if r == nil || r.op != "" || time.Now().Before(r.retryAt) {
 			continue
 		}
+		m.meterAction(a)
 		switch a.Kind {
 		case plan.ActionNudge:
 			m.nudged[a.Pool] = time.Now()
@@ -193,6 +195,7 @@ func (m *Manager) settle(res result) {
 	r.op, r.rec = "", res.rec
 	log := m.log.With("cycle", m.cycle, "pool", res.rec.Pool, "runner", res.rec.Name)
 	m.judge(res)
+	m.meterEnd(r, res)
 	r.gone = r.gone || res.deleted
 	if res.alive {
 		m.revive(r, time.Now())

@@ -16,14 +16,15 @@ import (
 // on which a step is under way is left to that step, but for the job that it
 // has: that is always looked at.
 func (m *Manager) assess(seen *observation) {
-	m.conditions.set("docker", text(seen.engineErr), seen.at)
+	m.conditions.set(plan.SubjectDocker, text(seen.engineErr), seen.at)
 	for scope, v := range seen.scopes {
-		m.conditions.set("gitea "+scope.String(), text(v.err), seen.at)
+		m.conditions.set(plan.SubjectGitea+scope.String(), text(v.err), seen.at)
 	}
 	var changed, moved []*runner
 	for _, r := range m.runners {
 		before := r.rec
 		r.findJob(seen.scopes[r.rec.Scope], seen.at)
+		m.meterWait(r, seen.at)
 		if r.op != "" {
 			continue
 		}
@@ -39,6 +40,14 @@ func (m *Manager) assess(seen *observation) {
 	for _, r := range moved {
 		m.pace.happens(seen.at)
 		m.announce(r)
+		if r.rec.Phase == plan.PhaseExited {
+			m.meterDrain(r.rec, seen.at)
+		}
+	}
+	for scope, v := range seen.scopes {
+		if v.err == nil {
+			m.jobsRead[scope] = seen.at
+		}
 	}
 }
 
@@ -108,6 +117,7 @@ func (m *Manager) look(r *runner, seen *observation) {
 func (m *Manager) up(r *runner, now time.Time) {
 	if !r.rec.Online {
 		m.cameOnline(r, now)
+		m.meterBoot(r.rec, now)
 	}
 	if b := m.breakers[r.rec.Pool]; b != nil && !r.rec.Online {
 		b.online()
@@ -213,6 +223,7 @@ func (m *Manager) discard(ctx context.Context, c plan.Container) error {
 	if err := m.ports.Engine.Remove(ctx, c.ID, false); err != nil {
 		return fmt.Errorf("remove container %s, which was never started and whose pool %s is not configured: %w", c.ID, c.Pool, err)
 	}
+	m.ports.Meter.Reaped(plan.RemainsContainer, 1)
 	m.log.Info("container removed that was never started and whose pool is not configured", "pool", c.Pool, "runner", c.Runner)
 	return nil
 }
@@ -300,7 +311,7 @@ func (m *Manager) save(runners ...*runner) bool {
 		records[i] = r.rec
 	}
 	err := m.ports.Store.Put(records...)
-	m.conditions.set("state", text(err), time.Now())
+	m.conditions.set(plan.SubjectState, text(err), time.Now())
 	return err == nil
 }
 

@@ -107,6 +107,9 @@ func (m *Manager) reapDue(ctx context.Context, seen *observation) {
 		return
 	}
 	for c, first := range m.corpses {
+		if ctx.Err() != nil {
+			return // the others are for the next cycle: the loop has to turn
+		}
 		if v := seen.scopes[c.scope]; v != nil && v.audited && v.err == nil && seen.at.Sub(first) >= corpseAge {
 			m.reap(ctx, c)
 		}
@@ -115,11 +118,12 @@ func (m *Manager) reapDue(ctx context.Context, seen *observation) {
 
 // reap deletes a corpse, by its exact name.
 func (m *Manager) reap(ctx context.Context, c corpse) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stepTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), reapTimeout)
 	defer cancel()
 	_, err := m.ports.Registrar.Forget(ctx, c.scope, c.name)
 	m.conditions.set("corpse "+c.name, text(err), time.Now())
 	if err == nil {
+		m.ports.Meter.Reaped(plan.RemainsCorpse, 1)
 		m.log.Info("corpse deleted", "runner", c.name, "scope", c.scope.String(), "id", c.id)
 		delete(m.corpses, c)
 	}

@@ -74,6 +74,7 @@ func union(a, b []string) []string {
 func (m *Manager) clearJobs(ctx context.Context, rec state.Record) error {
 	removed, err := m.ports.Sweeper.Sweep(ctx, rec.Name, rec.JobContainers)
 	if len(removed) > 0 {
+		m.ports.Meter.Reaped(plan.RemainsJob, len(removed))
 		m.log.Info("leftovers of a job removed", "pool", rec.Pool, "runner", rec.Name, "removed", strings.Join(removed, ", "))
 	}
 	return err

@@ -22,6 +22,8 @@ import (
 // their own for each call.
 const (
 	observeTimeout = 30 * time.Second
+	clearTimeout   = time.Minute     // adopting, auditing and reaping, within a cycle
+	reapTimeout    = time.Minute     // of one corpse
 	stepTimeout    = 2 * time.Minute // draining, stopping, removing
 	shutdownWait   = 30 * time.Second
 	drainPoll      = time.Second // pace of a draining shutdown
@@ -90,9 +92,10 @@ type Manager struct {
 	conditions *conditions
 	canNudge   bool
 	draining   bool
-	firstSeen  map[int64]time.Time  // queued jobs, by the daemon's clock
-	nudged     map[string]time.Time // by pool
-	corpses    map[corpse]time.Time // when each was first seen
+	firstSeen  map[int64]time.Time      // queued jobs, by the daemon's clock
+	jobsRead   map[plan.Scope]time.Time // when the jobs of a scope were last read
+	nudged     map[string]time.Time     // by pool
+	corpses    map[corpse]time.Time     // when each was first seen
 	auditedAt  time.Time
 	leftovers  map[string]leftover // of jobs, by the runner that is gone
 	lookedAt   time.Time           // for leftovers
@@ -118,6 +121,7 @@ type Manager struct {
 	stopping     context.Context // ends when nothing new may begin
 	cutStarts    context.CancelFunc
 	status       atomic.Pointer[plan.Status]
+	due          atomic.Pointer[time.Time] // when the loop is to turn next at the latest
 	lastView     atomic.Pointer[plan.View] // what the status is of
 	records      atomic.Pointer[map[string]state.Record]
 	configStatus atomic.Pointer[plan.ConfigStatus]
@@ -134,6 +138,8 @@ type runner struct {
 	job *plan.Job
 	// jobSeen is when job was last found.
 	jobSeen time.Time
+	// waited is the job whose wait was noted last.
+	waited int64
 	// suspect is set if the container ended without having been told to.
 	suspect bool
 	// gone is set if the server was asked for the runner and does not have it.
@@ -163,12 +169,15 @@ type result struct {
 
 // New returns a Manager. It does no I/O.
 func New(cfg Config, ports Ports, log *slog.Logger) *Manager {
+	if ports.Meter == nil {
+		ports.Meter = uncounted{}
+	}
 	stopping, cutStarts := context.WithCancel(context.Background())
 	m := &Manager{
 		version: cfg.Version, instance: cfg.Instance, cfg: cfg, ports: ports, log: log, retired: make(map[string]Options),
 		runners: make(map[string]*runner), breakers: make(map[string]*breaker), recent: make(map[string]*plan.Recent),
 		conditions: newConditions(log), canNudge: true,
-		firstSeen: make(map[int64]time.Time), nudged: make(map[string]time.Time), corpses: make(map[corpse]time.Time),
+		firstSeen: make(map[int64]time.Time), jobsRead: make(map[plan.Scope]time.Time), nudged: make(map[string]time.Time), corpses: make(map[corpse]time.Time),
 		leftovers: make(map[string]leftover), nudges: make(map[string]uint64),
 		starts: newPlaces(cfg.ParallelStarts), ends: newPlaces(cfg.ParallelStarts),
 		pace: newPace(cfg.Pace), arrivals: newArrivals(),
@@ -216,10 +225,11 @@ func (m *Manager) Run(ctx context.Context) error {
 
 // turn is the loop itself. A trigger only moves the timer forward.
 func (m *Manager) turn(ctx context.Context) {
+	m.dueIn(0)
 	gap := m.timeCycle(ctx)
 	m.ready()
 	last := time.Now()
-	timer := time.NewTimer(max(m.pace.jittered(last), gap))
+	timer := time.NewTimer(m.dueIn(max(m.pace.jittered(last), gap)))
 	defer timer.Stop()
 	for {
 		select {
@@ -236,9 +246,16 @@ func (m *Manager) turn(ctx context.Context) {
 		case <-timer.C:
 			gap = m.timeCycle(ctx)
 			last = time.Now()
-			timer.Reset(max(m.pace.jittered(last), gap))
+			timer.Reset(m.dueIn(max(m.pace.jittered(last), gap)))
 		}
 	}
+}
+
+// dueIn notes that the loop turns, and when it is to turn again.
+func (m *Manager) dueIn(d time.Duration) time.Duration {
+	at := time.Now().Add(d)
+	m.due.Store(&at)
+	return d
 }
 
 // timeCycle runs a cycle and returns how long the next one has to wait at least.
@@ -258,10 +275,12 @@ func (m *Manager) runCycle(ctx context.Context) {
 	if ctx.Err() != nil && !m.draining {
 		return // what was cut short proves nothing
 	}
-	m.adopt(ctx, seen)
+	bounded, cancel := context.WithTimeout(ctx, clearTimeout)
+	defer cancel()
+	m.adopt(bounded, seen)
 	m.assess(seen)
-	m.audit(ctx, seen)
-	m.reapDue(ctx, seen)
+	m.audit(bounded, seen)
+	m.reapDue(bounded, seen)
 	m.sweepDue(ctx)
 	spec, snap := m.spec(seen), m.snapshot(seen)
 	m.jobsWait = len(snap.Jobs) > 0
@@ -297,11 +316,12 @@ func (m *Manager) load() error {
 func (m *Manager) shutdown(ctx context.Context) {
 	ctx = context.WithoutCancel(ctx)
 	m.cutStarts()
+	m.dueIn(shutdownWait)
 	if m.cfg.DrainOnShutdown {
 		m.drain(ctx)
 	}
 	m.keepArrivals(time.Now())
-	deadline := time.NewTimer(shutdownWait)
+	deadline := time.NewTimer(m.dueIn(shutdownWait))
 	defer deadline.Stop()
 	for m.busyWithSteps() > 0 {
 		select {
@@ -327,6 +347,7 @@ func (m *Manager) drain(ctx context.Context) {
 	tick := time.NewTicker(drainPoll)
 	defer tick.Stop()
 	for m.runCycle(ctx); len(m.runners) > 0; {
+		m.dueIn(drainPoll)
 		select {
 		case <-deadline.C:
 			m.log.Warn("drain is out of time, runners are left to the next start", "runners", len(m.runners))

@@ -101,6 +101,20 @@ type history interface {
 	Arrivals() (map[string][]byte, error)
 }
 
+// meter counts for the metrics what the loop and its steps do. Its methods may
+// be called concurrently, and neither block nor fail.
+type meter interface {
+	// Started counts a start that was begun.
+	Started(pool string, cause plan.Cause)
+	// Stopped counts a runner whose way out was begun, or that has done its work.
+	Stopped(pool string, cause plan.Cause)
+	Failed(pool string, at plan.Failure)
+	// Took notes how long something took that ended well.
+	Took(pool string, what plan.Span, took time.Duration)
+	// Reaped counts what was cleared away that had nothing behind it.
+	Reaped(kind plan.Remains, n int)
+}
+
 // images knows the images of the pools.
 type images interface {
 	// Image returns the id of the image that a pool's containers are made from
@@ -122,4 +136,5 @@ type Ports struct {
 	History   history  // nil if how jobs arrive is learned anew at each start
 	Pressure  pressure // nil if the host's load does not matter
 	Sizer     sizer    // needed with a reserve only
+	Meter     meter    // nil if nobody counts
 }

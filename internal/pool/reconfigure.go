@@ -84,5 +84,5 @@ func (m *Manager) NoteConfig(ctx context.Context, c plan.ConfigStatus) error {
 	if message == "" && len(c.Restart) > 0 {
 		message = "restart scaler to take over: " + strings.Join(c.Restart, "; ")
 	}
-	return m.ask(ctx, func() { m.conditions.set("configuration", message, time.Now()) })
+	return m.ask(ctx, func() { m.conditions.set(plan.SubjectConfig, message, time.Now()) })
 }

@@ -89,12 +89,21 @@ func (m *Manager) Status() plan.Status {
 		if c := m.configStatus.Load(); c != nil {
 			status.Config = *c
 		}
+		status.DueAt = m.dueAt()
 		return status
 	}
 	s := plan.NewStatus(plan.Spec{}, plan.Plan{})
-	s.Version, s.Instance = m.version, m.instance
+	s.Version, s.Instance, s.DueAt = m.version, m.instance, m.dueAt()
 	s.Problems = append(s.Problems, plan.Problem{Subject: "scaler", Since: time.Now(), Message: "the first cycle is not done yet"})
 	return s
+}
+
+// dueAt is when the loop is to turn at the latest, zero before it has begun.
+func (m *Manager) dueAt() time.Time {
+	if at := m.due.Load(); at != nil {
+		return *at
+	}
+	return time.Time{}
 }
 
 // DotRunner returns the .runner file of a runner. It holds the runner's own

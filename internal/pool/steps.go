@@ -87,7 +87,7 @@ func (m *Manager) restart(ctx context.Context, s step) result {
 	end, err := m.inquire(ctx, s)
 	switch {
 	case err != nil:
-		return result{rec: s.rec, err: err}
+		return result{rec: s.rec, err: failing(plan.FailedCreate, err)}
 	case end.state == plan.ContainerRunning:
 		return result{rec: s.rec, alive: true}
 	}
@@ -115,7 +115,7 @@ func (m *Manager) remake(ctx context.Context, s step, note string) (state.Record
 	case errors.Is(err, plan.ErrNotFound), err == nil && found.Name != rec.Name:
 		return rec, errNotOurs
 	case err != nil:
-		return rec, err
+		return rec, failing(plan.FailedRegister, err)
 	}
 	old := rec.ContainerID
 	rec.Enter(plan.PhaseStarting, note, time.Now())
@@ -126,7 +126,7 @@ func (m *Manager) remake(ctx context.Context, s step, note string) (state.Record
 	if old != "" {
 		if err := m.ports.Engine.Remove(ctx, old, false); err != nil {
 			rec.ContainerID = old
-			return rec, err
+			return rec, failing(plan.FailedCreate, err)
 		}
 	}
 	// Before the new one can have jobs of its own. Containers that cannot be
@@ -134,7 +134,7 @@ func (m *Manager) remake(ctx context.Context, s step, note string) (state.Record
 	if err := m.clearJobs(ctx, rec); err != nil {
 		m.log.Warn("leftovers of a job not removed", "pool", rec.Pool, "runner", rec.Name, "err", err)
 	}
-	rec.ContainerID, err = m.ports.Engine.Create(ctx, rec.Pool, rec.Name, nil)
+	rec.ContainerID, err = m.create(ctx, rec, nil)
 	if err != nil {
 		return rec, err
 	}
@@ -181,7 +181,7 @@ func (m *Manager) make(ctx context.Context, s step) (state.Record, error) {
 	created := make(chan error, 1)
 	go func() {
 		var err error
-		containerID, err = m.ports.Engine.Create(ctx, rec.Pool, rec.Name, nil)
+		containerID, err = m.create(ctx, rec, nil)
 		created <- err
 	}()
 	if s.careful {
@@ -192,9 +192,13 @@ func (m *Manager) make(ctx context.Context, s step) (state.Record, error) {
 		}
 		created <- nil
 	}
-	id, err := m.ports.Registrar.Register(ctx, rec.Token, plan.Registration{
-		Name: rec.Name, Labels: s.opts.Labels, Ephemeral: rec.Ephemeral, Version: m.version,
-	})
+	var id plan.Identity
+	err := failing(plan.FailedRegister, m.measured(rec.Pool, plan.SpanRegister, func() (err error) {
+		id, err = m.ports.Registrar.Register(ctx, rec.Token, plan.Registration{
+			Name: rec.Name, Labels: s.opts.Labels, Ephemeral: rec.Ephemeral, Version: m.version,
+		})
+		return err
+	}))
 	switch {
 	case err == nil:
 		rec.Identity = &id
@@ -227,8 +231,17 @@ func (m *Manager) launch(ctx context.Context, rec state.Record, opts Options) (o
 	}
 	files = append(files, plan.File{Path: path.Join(dataDir(rec, opts), runnerConfigName), Mode: 0o644, Data: runnerConfig})
 	began := time.Now()
-	err = m.ports.Engine.Start(ctx, rec.ContainerID, files)
+	err = failing(plan.FailedStart, m.measured(rec.Pool, plan.SpanStart, func() error { return m.ports.Engine.Start(ctx, rec.ContainerID, files) }))
 	return time.Since(began) >= slowStart, err
+}
+
+// create makes the container of a runner.
+func (m *Manager) create(ctx context.Context, rec state.Record, env map[string]string) (containerID string, err error) {
+	err = failing(plan.FailedCreate, m.measured(rec.Pool, plan.SpanCreate, func() (err error) {
+		containerID, err = m.ports.Engine.Create(ctx, rec.Pool, rec.Name, env)
+		return err
+	}))
+	return containerID, err
 }
 
 // dataDir is where the runner's files are in its container. What its pool says
@@ -352,7 +365,11 @@ func (m *Manager) forget(res result) result {
 func (m *Manager) deregister(ctx context.Context, rec state.Record) (existed bool, err error) {
 	switch {
 	case rec.Identity != nil:
-		return m.ports.Registrar.Deregister(ctx, rec.Scope, *rec.Identity)
+		err = m.measured(rec.Pool, plan.SpanDeregister, func() (err error) {
+			existed, err = m.ports.Registrar.Deregister(ctx, rec.Scope, *rec.Identity)
+			return err
+		})
+		return existed, err
 	case rec.Unregistered:
 		return false, nil
 	}

@@ -76,25 +76,25 @@ func (e ending) judge(rec state.Record) (worked bool, verdict error) {
 	case rec.Ephemeral && rec.Used:
 		return true, nil
 	case rec.Signalled && !rec.Online:
-		return false, e.failure("never came online")
+		return false, e.failure(plan.FailedBoot, "never came online")
 	case !e.suspect || !exited:
 		return false, nil
 	case rec.Ephemeral && e.code == 0 && rec.Identity != nil && (!rec.Existed || !rec.Identity.Ephemeral):
 		return true, nil
 	case rec.Ephemeral:
-		return false, e.failure("ended without having had a job")
+		return false, e.failure(plan.FailedExit, "ended without having had a job")
 	}
-	return false, e.failure("ended without having been told to")
+	return false, e.failure(plan.FailedExit, "ended without having been told to")
 }
 
-func (e ending) failure(what string) error {
+func (e ending) failure(at plan.Failure, what string) error {
 	if e.state == plan.ContainerExited {
 		what += fmt.Sprintf(", exit code %d", e.code)
 	}
 	if e.log != "" {
 		what += ", last log lines: " + e.log
 	}
-	return errors.New("its runner " + what)
+	return failing(at, errors.New("its runner "+what))
 }
 
 // judge tells the pool's breaker how a step ended.

@@ -62,7 +62,7 @@ func (e *Engine) create(ctx context.Context, o Options, id identity) (string, er
 		return "", fmt.Errorf("%s: %w", what, err)
 	}
 	var created container.CreateResponse
-	err = e.call(ctx, what, func(ctx context.Context) (err error) {
+	err = e.call(ctx, opContainerCreate, what, func(ctx context.Context) (err error) {
 		created, err = e.client.ContainerCreate(ctx, config, host, nil, nil, id.runner)
 		return err
 	})
@@ -98,7 +98,7 @@ func (e *Engine) Start(ctx context.Context, id string, files []plan.File) error 
 	}
 	what := "start container " + name(found)
 	var answer error
-	err = e.call(ctx, what, func(ctx context.Context) error {
+	err = e.call(ctx, opContainerStart, what, func(ctx context.Context) error {
 		answer = e.client.ContainerStart(ctx, found.ID, container.StartOptions{})
 		return answer
 	})
@@ -116,7 +116,7 @@ func (e *Engine) Start(ctx context.Context, id string, files []plan.File) error 
 func (e *Engine) Signal(ctx context.Context, id, signal string) error {
 	full, err := e.own(ctx, id)
 	if err == nil {
-		err = e.call(ctx, "signal container "+id, func(ctx context.Context) error {
+		err = e.call(ctx, opContainerSignal, "signal container "+id, func(ctx context.Context) error {
 			return e.client.ContainerKill(ctx, full, signal)
 		})
 	}
@@ -140,7 +140,7 @@ func (e *Engine) Remove(ctx context.Context, id string, force bool) error {
 	full, err := e.own(ctx, id)
 	if err == nil {
 		e.expectGone(full, true)
-		err = e.call(ctx, "remove container "+id, func(ctx context.Context) error {
+		err = e.call(ctx, opContainerRemove, "remove container "+id, func(ctx context.Context) error {
 			return e.client.ContainerRemove(ctx, full, container.RemoveOptions{RemoveVolumes: true, Force: force})
 		})
 	}
@@ -177,7 +177,7 @@ func exitCode(c container.Summary) (code int, known bool) {
 // as far as the list tells them.
 func (e *Engine) List(ctx context.Context) ([]plan.Container, error) {
 	var found []container.Summary
-	err := e.call(ctx, "list containers", func(ctx context.Context) (err error) {
+	err := e.call(ctx, opContainerList, "list containers", func(ctx context.Context) (err error) {
 		found, err = e.client.ContainerList(ctx, container.ListOptions{All: true, Filters: e.ours()})
 		return err
 	})

@@ -71,6 +71,10 @@ type Config struct {
 	// Refresh is how long a pull of an image with PullAlways counts: a start
 	// within it uses that image and asks no registry. Zero: each start pulls.
 	Refresh time.Duration
+	// Observe, if not nil, is told of each call to the engine: what it was for,
+	// how it ended, and how long it took. There are few words of both kinds. It
+	// is called concurrently and must not block.
+	Observe func(operation, outcome string, took time.Duration)
 }
 
 // Engine makes and looks after the runner containers of one instance. It is
@@ -81,6 +85,7 @@ type Engine struct {
 	log      *slog.Logger
 	timeout  time.Duration
 	backoff  backoff // of Watch
+	observe  func(operation, outcome string, took time.Duration)
 
 	pulls singleflight.Group
 
@@ -113,6 +118,7 @@ func New(cfg Config) (*Engine, error) {
 		timeout:  cfg.Timeout,
 		backoff:  backoff{first: 250 * time.Millisecond, max: 15 * time.Second},
 		refresh:  cfg.Refresh,
+		observe:  cfg.Observe,
 		present:  map[string]bool{},
 		ids:      map[string]string{},
 		pulled:   map[string]time.Time{},
@@ -122,6 +128,9 @@ func New(cfg Config) (*Engine, error) {
 	}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
+	}
+	if e.observe == nil {
+		e.observe = func(string, string, time.Duration) {}
 	}
 	if e.timeout <= 0 {
 		e.timeout = defaultTimeout
@@ -191,7 +200,7 @@ func (e *Engine) Close() error { return e.client.Close() }
 
 // Ping asks the engine for its version, such as "20.10.24".
 func (e *Engine) Ping(ctx context.Context) (version string, err error) {
-	err = e.call(ctx, "ping docker", func(ctx context.Context) error {
+	err = e.call(ctx, opPing, "ping docker", func(ctx context.Context) error {
 		v, err := e.client.ServerVersion(ctx)
 		version = v.Version
 		return err
@@ -205,7 +214,7 @@ func (e *Engine) Ping(ctx context.Context) (version string, err error) {
 // Desktop or a rootless engine, whose bridge is in a network of its own.
 func (e *Engine) Gateway(ctx context.Context) (string, error) {
 	var bridge network.Inspect
-	err := e.call(ctx, "inspect network bridge", func(ctx context.Context) (err error) {
+	err := e.call(ctx, opNetworkInspect, "inspect network bridge", func(ctx context.Context) (err error) {
 		bridge, err = e.client.NetworkInspect(ctx, network.NetworkBridge, network.InspectOptions{})
 		return err
 	})
@@ -238,6 +247,14 @@ func (e *Engine) options(pool string) (Options, error) {
 
 // call runs one call to the engine under the usual deadline and gives its
 // error a meaning.
-func (e *Engine) call(ctx context.Context, what string, fn func(context.Context) error) error {
-	return callWithin(ctx, e.timeout, what, fn)
+func (e *Engine) call(ctx context.Context, op operation, what string, fn func(context.Context) error) error {
+	return e.callWithin(ctx, e.timeout, op, what, fn)
+}
+
+// callWithin is call under another deadline.
+func (e *Engine) callWithin(ctx context.Context, limit time.Duration, op operation, what string, fn func(context.Context) error) error {
+	began := time.Now()
+	err := callWithin(ctx, limit, what, fn)
+	e.observe(string(op), outcome(ctx, err), time.Since(began))
+	return err
 }

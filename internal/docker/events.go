@@ -89,7 +89,7 @@ func (e *Engine) follow(ctx context.Context, connected func(), notify func(strin
 	}
 	// An error of the connection comes a moment after Events has returned. An
 	// answer to another call tells the two outcomes apart.
-	pingErr := e.call(ctx, "ping docker", func(ctx context.Context) error {
+	pingErr := e.call(ctx, opPing, "ping docker", func(ctx context.Context) error {
 		_, err := e.client.Ping(ctx)
 		return err
 	})

@@ -48,7 +48,7 @@ func (e *Engine) putFiles(ctx context.Context, c container.InspectResponse, file
 	if err != nil {
 		return fmt.Errorf("put files into %s: %w", name(c), err)
 	}
-	return e.call(ctx, "put files into "+name(c), func(ctx context.Context) error {
+	return e.call(ctx, opFilesPut, "put files into "+name(c), func(ctx context.Context) error {
 		return e.client.CopyToContainer(ctx, c.ID, "/", archive, container.CopyToContainerOptions{})
 	})
 }
@@ -72,7 +72,7 @@ func (e *Engine) missingDirs(ctx context.Context, id string, files []plan.File) 
 	}
 	var missing []string
 	for _, dir := range slices.Sorted(maps.Keys(parents)) {
-		err := e.call(ctx, "look for directory "+dir, func(ctx context.Context) error {
+		err := e.call(ctx, opFilesLook, "look for directory "+dir, func(ctx context.Context) error {
 			_, err := e.client.ContainerStatPath(ctx, id, dir)
 			return err
 		})
@@ -134,7 +134,7 @@ func (e *Engine) ReadFile(ctx context.Context, id, file string) ([]byte, error) 
 }
 
 func (e *Engine) readFile(ctx context.Context, id, file string) (data []byte, err error) {
-	err = e.call(ctx, "read file "+file, func(ctx context.Context) error {
+	err = e.call(ctx, opFilesRead, "read file "+file, func(ctx context.Context) error {
 		archive, _, err := e.client.CopyFromContainer(ctx, id, file)
 		if err != nil {
 			return err

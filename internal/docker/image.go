@@ -102,7 +102,7 @@ func (e *Engine) ensureImage(ctx context.Context, key string, o Options) error {
 }
 
 func (e *Engine) inspectImage(ctx context.Context, ref string) (id string, err error) {
-	err = e.call(ctx, "inspect image "+ref, func(ctx context.Context) error {
+	err = e.call(ctx, opImageInspect, "inspect image "+ref, func(ctx context.Context) error {
 		found, err := e.client.ImageInspect(ctx, ref)
 		id = found.ID
 		return err
@@ -130,7 +130,7 @@ func (e *Engine) pull(ctx context.Context, o Options) error {
 		}
 		opts.RegistryAuth = header
 	}
-	err := callWithin(ctx, o.pullTimeout(), "pull "+o.Image, func(ctx context.Context) error {
+	err := e.callWithin(ctx, o.pullTimeout(), opImagePull, "pull "+o.Image, func(ctx context.Context) error {
 		report, err := e.client.ImagePull(ctx, o.Image, opts)
 		if err != nil {
 			return err

@@ -58,7 +58,7 @@ func (e *Engine) importImage(ctx context.Context, ref string, spec imageSpec) er
 	reader, writer := io.Pipe()
 	defer func() { _ = reader.Close() }()
 	go func() { _ = writer.CloseWithError(writeImage(writer, spec)) }()
-	err = callWithin(ctx, importTimeout, what, func(ctx context.Context) error {
+	err = e.callWithin(ctx, importTimeout, opImageImport, what, func(ctx context.Context) error {
 		source := image.ImportSource{Source: reader, SourceName: "-"}
 		report, err := e.client.ImageImport(ctx, source, ref, image.ImportOptions{Changes: changes})
 		if err != nil {
@@ -140,7 +140,7 @@ func writeImage(w io.Writer, spec imageSpec) error {
 // uses. An image that does not exist is success.
 func (e *Engine) RemoveImage(ctx context.Context, ref string) error {
 	what := "remove image " + ref
-	err := e.call(ctx, what, func(ctx context.Context) error {
+	err := e.call(ctx, opImageRemove, what, func(ctx context.Context) error {
 		found, err := e.client.ImageInspect(ctx, ref)
 		if err != nil {
 			return err

@@ -46,7 +46,7 @@ func (e *Engine) jobContainers(ctx context.Context, runner string) ([]container.
 	}
 	byLabel := filters.NewArgs(filters.Arg("label", LabelJobInstance+"="+e.instance), filters.Arg("label", label))
 	var found []container.Summary
-	err := e.call(ctx, "list job containers", func(ctx context.Context) (err error) {
+	err := e.call(ctx, opContainerList, "list job containers", func(ctx context.Context) (err error) {
 		found, err = e.client.ContainerList(ctx, container.ListOptions{All: true, Filters: byLabel})
 		return err
 	})

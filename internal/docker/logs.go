@@ -30,7 +30,7 @@ func (e *Engine) Logs(ctx context.Context, id string, lines int) ([]string, erro
 		return nil, nil
 	}
 	out := &tail{limit: maxLog}
-	err = e.call(ctx, "read logs of "+id, func(ctx context.Context) error {
+	err = e.call(ctx, opContainerLogs, "read logs of "+id, func(ctx context.Context) error {
 		stream, err := e.client.ContainerLogs(ctx, full, container.LogsOptions{
 			ShowStdout: true, ShowStderr: true, Tail: strconv.Itoa(lines),
 		})

@@ -33,7 +33,7 @@ func (e *Engine) carriesOurs(labels map[string]string) bool {
 func (e *Engine) inspect(ctx context.Context, id string) (container.InspectResponse, error) {
 	what := "inspect container " + id
 	var found container.InspectResponse
-	err := e.call(ctx, what, func(ctx context.Context) (err error) {
+	err := e.call(ctx, opContainerInspect, what, func(ctx context.Context) (err error) {
 		found, err = e.client.ContainerInspect(ctx, id)
 		return err
 	})

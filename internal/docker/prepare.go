@@ -116,7 +116,7 @@ func (e *Engine) checkNetwork(ctx context.Context, o Options) error {
 	if o.Network == "" || !container.NetworkMode(o.Network).IsUserDefined() {
 		return nil
 	}
-	err := e.call(ctx, "inspect network "+o.Network, func(ctx context.Context) error {
+	err := e.call(ctx, opNetworkInspect, "inspect network "+o.Network, func(ctx context.Context) error {
 		_, err := e.client.NetworkInspect(ctx, o.Network, network.InspectOptions{})
 		return err
 	})

@@ -11,7 +11,7 @@ import (
 // engine runs on, whatever is in use.
 func (e *Engine) Size(ctx context.Context) (plan.Resources, error) {
 	var size plan.Resources
-	err := e.call(ctx, "ask docker for the size of its host", func(ctx context.Context) error {
+	err := e.call(ctx, opInfo, "ask docker for the size of its host", func(ctx context.Context) error {
 		info, err := e.client.Info(ctx)
 		if err != nil {
 			return err

@@ -74,11 +74,11 @@ type sweep struct {
 
 // try makes one call to the engine and reports whether it succeeded. That the
 // object is gone is no fault. After a call without an answer none is made.
-func (s *sweep) try(ctx context.Context, what string, fn func(context.Context) error) bool {
+func (s *sweep) try(ctx context.Context, op operation, what string, fn func(context.Context) error) bool {
 	if s.lost {
 		return false
 	}
-	err := s.engine.call(ctx, what, fn)
+	err := s.engine.call(ctx, op, what, fn)
 	if err != nil && !errors.Is(err, plan.ErrNotFound) {
 		s.faults = append(s.faults, err)
 		s.lost = errors.Is(err, ErrUnreachable) || ctx.Err() != nil
@@ -87,7 +87,7 @@ func (s *sweep) try(ctx context.Context, what string, fn func(context.Context) e
 }
 
 func (s *sweep) removeContainer(ctx context.Context, id, name string) {
-	done := s.try(ctx, "remove container "+name, func(ctx context.Context) error {
+	done := s.try(ctx, opContainerRemove, "remove container "+name, func(ctx context.Context) error {
 		err := s.engine.client.ContainerRemove(ctx, id, container.RemoveOptions{RemoveVolumes: true, Force: true})
 		if !errdefs.IsConflict(err) {
 			return err
@@ -124,7 +124,7 @@ func (s *sweep) removeSteps(ctx context.Context, labelled []container.Summary) {
 		return
 	}
 	var found []container.Summary
-	s.try(ctx, "list steps of jobs", func(ctx context.Context) (err error) {
+	s.try(ctx, opContainerList, "list steps of jobs", func(ctx context.Context) (err error) {
 		found, err = s.engine.client.ContainerList(ctx, container.ListOptions{All: true, Filters: byName})
 		return err
 	})
@@ -162,7 +162,7 @@ func (s *sweep) removeRelated(ctx context.Context, jobs []string) {
 		byName.Add("name", relatedPrefix(job))
 	}
 	var found []container.Summary
-	if !s.try(ctx, "list containers of jobs", func(ctx context.Context) (err error) {
+	if !s.try(ctx, opContainerList, "list containers of jobs", func(ctx context.Context) (err error) {
 		found, err = s.engine.client.ContainerList(ctx, container.ListOptions{All: true, Filters: byName})
 		return err
 	}) {
@@ -177,7 +177,7 @@ func (s *sweep) removeRelated(ctx context.Context, jobs []string) {
 	s.removeNetworks(ctx, jobs)
 	for _, job := range jobs {
 		for _, volume := range []string{job, job + "-env"} {
-			if s.try(ctx, "remove volume "+volume, func(ctx context.Context) error {
+			if s.try(ctx, opVolumeRemove, "remove volume "+volume, func(ctx context.Context) error {
 				return s.engine.client.VolumeRemove(ctx, volume, false)
 			}) {
 				s.removed = append(s.removed, "volume "+volume)
@@ -210,7 +210,7 @@ func (s *sweep) removeService(ctx context.Context, jobs []string, c container.Su
 	own := summaryName(c)
 	var found container.InspectResponse
 	// The list has no aliases.
-	if !s.try(ctx, "inspect container "+own, func(ctx context.Context) (err error) {
+	if !s.try(ctx, opContainerInspect, "inspect container "+own, func(ctx context.Context) (err error) {
 		found, err = s.engine.client.ContainerInspect(ctx, c.ID)
 		return err
 	}) || found.ContainerJSONBase == nil || found.NetworkSettings == nil {
@@ -235,7 +235,7 @@ func (s *sweep) removeNetworks(ctx context.Context, jobs []string) {
 		byName.Add("name", job)
 	}
 	var found []network.Summary
-	s.try(ctx, "list networks of jobs", func(ctx context.Context) (err error) {
+	s.try(ctx, opNetworkList, "list networks of jobs", func(ctx context.Context) (err error) {
 		found, err = s.engine.client.NetworkList(ctx, network.ListOptions{Filters: byName})
 		return err
 	})
@@ -253,7 +253,7 @@ func (s *sweep) removeNetwork(ctx context.Context, id, name string) {
 	var found network.Inspect
 	var attached []container.Summary
 	byNetwork := filters.NewArgs(filters.Arg("network", id), filters.Arg("network", name))
-	if !s.try(ctx, "inspect network "+name, func(ctx context.Context) (err error) {
+	if !s.try(ctx, opNetworkInspect, "inspect network "+name, func(ctx context.Context) (err error) {
 		if found, err = s.engine.client.NetworkInspect(ctx, id, network.InspectOptions{}); err == nil {
 			attached, err = s.engine.client.ContainerList(ctx, container.ListOptions{All: true, Filters: byNetwork})
 		}
@@ -273,7 +273,7 @@ func (s *sweep) removeNetwork(ctx context.Context, id, name string) {
 		s.faults = append(s.faults, fmt.Errorf("%s: used by %s", what, strings.Join(slices.Compact(users), ", ")))
 		return
 	}
-	if s.try(ctx, what, func(ctx context.Context) error { return s.engine.client.NetworkRemove(ctx, id) }) {
+	if s.try(ctx, opNetworkRemove, what, func(ctx context.Context) error { return s.engine.client.NetworkRemove(ctx, id) }) {
 		s.removed = append(s.removed, "network "+name)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -18,7 +19,7 @@ const parallelScrapes = 4
 
 // metricsHandler answers the metrics of the daemon, the Go runtime and the
 // process. Without tokens there is none about them.
-func metricsHandler(status webStatus, tokens webTokens, calls *Calls, log *slog.Logger) http.Handler {
+func metricsHandler(status webStatus, tokens webTokens, calls *Calls, meter *Meter, log *slog.Logger) http.Handler {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(
 		collectors.NewGoCollector(),
@@ -27,6 +28,9 @@ func metricsHandler(status webStatus, tokens webTokens, calls *Calls, log *slog.
 	)
 	if calls != nil {
 		registry.MustRegister(calls)
+	}
+	if meter != nil {
+		registry.MustRegister(&metered{meter, status})
 	}
 	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn), ErrorHandling: promhttp.HTTPErrorOnError,
@@ -39,12 +43,13 @@ type collector struct {
 	status webStatus
 	tokens webTokens // nil without a gateway
 
-	build, problems, cycle, queue       *prometheus.Desc
-	poll, events                        *prometheus.Desc
-	configGood, configAt                *prometheus.Desc
-	runners, waiting, limit             *prometheus.Desc
-	breaker, failures, nudges, byStates *prometheus.Desc
-	host                                hostMetrics
+	build, problems, cycle, due, ready *prometheus.Desc
+	queue, poll, events                *prometheus.Desc
+	configGood, configAt, byStates     *prometheus.Desc
+	pools                              poolMetrics
+	jobs                               jobMetrics
+	budget                             budgetMetrics
+	host                               hostMetrics
 }
 
 func newCollector(status webStatus, tokens webTokens) *collector {
@@ -56,27 +61,25 @@ func newCollector(status webStatus, tokens webTokens) *collector {
 		build:      desc("build_info", "Version of scaler and of Go; always 1.", "version", "goversion"),
 		problems:   desc("problems", "Conditions that keep the daemon from its work, as in scaler status."),
 		cycle:      desc("cycle_timestamp_seconds", "When the last cycle looked, as Unix time."),
+		due:        desc("cycle_due_timestamp_seconds", "When the loop is to turn next at the latest, as Unix time."),
+		ready:      desc("ready", "1 while the daemon can do all of its work, as on /readyz."),
 		poll:       desc("poll_interval_seconds", "How long after the last cycle the next one is due, if nothing happens before."),
 		events:     desc("events_arrive", "1 while the webhook's events are known to arrive."),
 		configGood: desc("config_good", "1 if the configuration file as it is now is good; while it is not, the last good one holds."),
 		configAt:   desc("config_timestamp_seconds", "When the configuration that holds was taken over, as Unix time."),
 		queue:      desc("queue_jobs", "Queued jobs that the server has, also those that no pool serves."),
-		runners:    desc("pool_runners", "Runners of the pool, by state.", "pool", "state"),
-		waiting:    desc("pool_waiting_jobs", "Queued jobs that the pool is to serve.", "pool"),
-		limit:      desc("pool_max_runners", "Runners that the pool may have at most.", "pool"),
-		breaker:    desc("breaker_open", "1 while the pool starts nothing, or one runner at a time, since its runners fail.", "pool"),
-		failures:   desc("breaker_failures", "Runners of the pool that failed since the last that worked.", "pool"),
-		nudges:     desc("nudges_total", "How often a runner of the pool had to be woken for a job that waited beside it.", "pool"),
 		byStates:   desc("tokens", "Registration tokens of the gateway, by state.", "state"),
+		pools:      newPoolMetrics(desc),
+		jobs:       newJobMetrics(desc),
+		budget:     newBudgetMetrics(desc),
 		host:       newHostMetrics(desc),
 	}
 }
 
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range append(c.host.all(),
-		c.build, c.problems, c.cycle, c.poll, c.events, c.configGood, c.configAt, c.queue, c.runners, c.waiting, c.limit, c.breaker, c.failures, c.nudges, c.byStates,
-	) {
+	own := []*prometheus.Desc{c.build, c.problems, c.cycle, c.due, c.ready, c.poll, c.events, c.configGood, c.configAt, c.queue, c.byStates}
+	for _, d := range slices.Concat(own, c.pools.all(), c.jobs.all(), c.budget.all(), c.host.all()) {
 		ch <- d
 	}
 }
@@ -89,33 +92,40 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	s := c.status.Status()
 	gauge(c.build, 1, s.Version, runtime.Version())
+	gauge(c.ready, oneIf(s.Health(time.Now()).Ready))
+	if !s.DueAt.IsZero() {
+		gauge(c.due, unix(s.DueAt))
+	}
 	gauge(c.problems, float64(len(s.Problems)))
 	c.collectTokens(gauge)
 	if !s.Config.LoadedAt.IsZero() {
 		gauge(c.configGood, oneIf(s.Config.Error == ""))
-		gauge(c.configAt, float64(s.Config.LoadedAt.UnixMilli())/1000)
+		gauge(c.configAt, unix(s.Config.LoadedAt))
 	}
 	if s.CycleAt.IsZero() {
 		return
 	}
-	gauge(c.cycle, float64(s.CycleAt.UnixMilli())/1000)
+	gauge(c.cycle, unix(s.CycleAt))
 	gauge(c.poll, s.PollEvery.Seconds())
 	gauge(c.events, oneIf(s.EventsArrive))
 	gauge(c.queue, float64(s.QueueSize))
 	c.host.collect(s.Host, gauge)
+	c.budget.collect(s.Budgets, gauge)
+	c.jobs.collect(s, gauge)
 	for _, p := range s.Pools {
-		gauge(c.runners, float64(p.Standby), p.Name, "standby")
-		gauge(c.runners, float64(p.Starting), p.Name, "starting")
-		gauge(c.runners, float64(p.Idle), p.Name, "idle")
-		gauge(c.runners, float64(p.Busy), p.Name, "busy")
-		gauge(c.runners, float64(p.Leaving), p.Name, "leaving")
-		gauge(c.waiting, float64(p.Waiting), p.Name)
-		gauge(c.limit, float64(p.Max), p.Name)
-		gauge(c.breaker, oneIf(p.BreakerOpen), p.Name)
-		gauge(c.failures, float64(p.Failures), p.Name)
-		ch <- constant(c.nudges, prometheus.CounterValue, float64(p.Nudges), p.Name)
+		c.pools.collect(p, gauge)
+		ch <- constant(c.pools.nudges, prometheus.CounterValue, float64(p.Nudges), p.Name)
 	}
 }
+
+// unix is a time as metrics have it.
+func unix(at time.Time) float64 { return float64(at.UnixMilli()) / 1000 }
+
+// gauges takes the values of gauges.
+type gauges func(d *prometheus.Desc, value float64, labels ...string)
+
+// descs makes the description of a metric.
+type descs func(name, help string, labels ...string) *prometheus.Desc
 
 func oneIf(b bool) float64 {
 	if b {
@@ -125,7 +135,7 @@ func oneIf(b bool) float64 {
 }
 
 // collectTokens counts the tokens by state, also the states that none has.
-func (c *collector) collectTokens(gauge func(d *prometheus.Desc, value float64, labels ...string)) {
+func (c *collector) collectTokens(gauge gauges) {
 	if c.tokens == nil {
 		return
 	}

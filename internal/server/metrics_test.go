@@ -24,11 +24,18 @@ var update = flag.Bool("update", false, "rewrite testdata/metrics.txt")
 func busyStatus() fakeStatus {
 	return fakeStatus{
 		Version: "1.2.3", Cycle: 8, CycleAt: now.Add(500 * time.Millisecond), QueueSize: 41, PollEvery: 250 * time.Millisecond, EventsArrive: true,
+		DueAt:    now.Add(time.Second),
 		Problems: []plan.Problem{{Subject: "docker"}, {Subject: "pool gpu"}},
 		Config:   plan.ConfigStatus{LoadedAt: now.Add(-time.Hour), Error: "scaler.yaml:3: no"},
 		Pools: []plan.PoolStatus{
-			{Name: "linux", Waiting: 1, Starting: 2, Idle: 3, Busy: 4, Leaving: 5, Max: 20, Nudges: 7},
-			{Name: "gpu", Max: 2, BreakerOpen: true, Failures: 3},
+			{Name: "linux", Waiting: 1, Starting: 2, Idle: 3, Busy: 4, Leaving: 5, Max: 20, Nudges: 7, Outdated: 2},
+			{Name: "gpu", Max: 2, BreakerOpen: true, Failures: 3, Hold: "failure 3 in a row", HoldKind: plan.ObstacleBreaker},
+		},
+		Budgets: []plan.Budget{{Resource: "runners", Taken: 14, Limit: 20}, {Resource: "cpus", Taken: 3.5, Limit: 8}, {Resource: "memory", Taken: 1 << 30, Limit: 4 << 30}},
+		Queue: []plan.JobDecision{
+			{ID: 1, Pool: "linux", SeenAt: now.Add(-2 * time.Second)},
+			{ID: 2, Obstacle: plan.ObstacleBreaker, Fits: "gpu", SeenAt: now.Add(-time.Minute)}, {ID: 3, Obstacle: plan.ObstacleBreaker, Fits: "gpu", SeenAt: now},
+			{ID: 4, Obstacle: plan.ObstacleLabel, SeenAt: now.Add(-time.Hour)}, {ID: 5, Obstacle: "unheard of", SeenAt: now},
 		},
 		Host: &plan.HostStatus{Hold: "the host is short of disk space", Gates: []plan.HostGate{
 			{Kind: plan.HostCPU, Known: true, Value: 64.16, Limit: 80}, {Kind: plan.HostMemory, Holds: true},
@@ -42,6 +49,37 @@ func oneCall() *Calls {
 	c := NewCalls()
 	c.Observe("runners", nil, time.Second)
 	return c
+}
+
+// oneOfEach has counted one of each thing, in the pool linux.
+func oneOfEach() *Meter {
+	m := NewMeter()
+	for _, c := range plan.StartCauses() {
+		m.Started("linux", c)
+	}
+	for _, c := range plan.StopCauses() {
+		m.Stopped("linux", c)
+	}
+	for _, f := range plan.Failures() {
+		m.Failed("linux", f)
+	}
+	for _, s := range append(plan.StepSpans(), plan.SpanWait) {
+		m.Took("linux", s, 300*time.Millisecond)
+	}
+	for _, r := range plan.AllRemains() {
+		m.Reaped(r, 2)
+	}
+	m.Docker("container_list", "ok", 20*time.Millisecond)
+	m.Docker("image_pull", "no_answer", time.Minute)
+	m.Reloaded(ReloadTaken)
+	return m
+}
+
+// everything registers all that there is to be shown.
+func everything() *prometheus.Registry {
+	registry := prometheus.NewPedanticRegistry()
+	registry.MustRegister(newCollector(busyStatus(), tokensOfAllStates()), oneCall(), &metered{oneOfEach(), busyStatus()})
+	return registry
 }
 
 // tokensOfAllStates has one token of each state, and a second active one.
@@ -71,7 +109,7 @@ func exposition(t *testing.T, cfg WebConfig, status webStatus, tokens webTokens)
 }
 
 func TestMetrics(t *testing.T) {
-	ours, others := exposition(t, WebConfig{GatewayURL: "http://g"}, busyStatus(), tokensOfAllStates())
+	ours, others := exposition(t, WebConfig{GatewayURL: "http://g", Calls: oneCall(), Meter: oneOfEach()}, busyStatus(), tokensOfAllStates())
 	const golden = "testdata/metrics.txt"
 	if *update {
 		if err := os.WriteFile(golden, []byte(ours), 0o644); err != nil {
@@ -102,6 +140,9 @@ scaler_build_info{goversion="GOVERSION",version="1.2.3"} 1
 # HELP scaler_problems Conditions that keep the daemon from its work, as in scaler status.
 # TYPE scaler_problems gauge
 scaler_problems 1
+# HELP scaler_ready 1 while the daemon can do all of its work, as on /readyz.
+# TYPE scaler_ready gauge
+scaler_ready 0
 `
 	if ours != want {
 		t.Errorf("got\n%s", ours)
@@ -109,9 +150,7 @@ scaler_problems 1
 }
 
 func TestMetricsFollowTheConventions(t *testing.T) {
-	registry := prometheus.NewPedanticRegistry()
-	registry.MustRegister(newCollector(busyStatus(), tokensOfAllStates()), oneCall())
-	problems, err := testutil.GatherAndLint(registry)
+	problems, err := testutil.GatherAndLint(everything())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +162,7 @@ func TestMetricsFollowTheConventions(t *testing.T) {
 func TestMetricWithABadLabelFailsTheScrapeOnly(t *testing.T) {
 	status := busyStatus()
 	status.Pools[0].Name = "\xff"
-	w := newBrowser(t, NewWeb(WebConfig{}, status, nil, slog.New(slog.DiscardHandler))).get("/metrics")
+	w := newBrowser(t, NewWeb(WebConfig{Meter: NewMeter()}, status, nil, slog.New(slog.DiscardHandler))).get("/metrics")
 	if w.Code != http.StatusInternalServerError {
 		t.Errorf("%d", w.Code)
 	}
@@ -139,9 +178,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 	for _, m := range regexp.MustCompile("(?m)^\\| `(scaler_[a-z_]+)` \\| (\\w+) \\| ([^|]*) \\| (.+) \\|$").FindAllStringSubmatch(string(data), -1) {
 		documented[m[1]] = fmt.Sprintf("%s with %s: %s", m[2], strings.ReplaceAll(strings.TrimSpace(m[3]), "`", ""), m[4])
 	}
-	registry := prometheus.NewPedanticRegistry()
-	registry.MustRegister(newCollector(busyStatus(), tokensOfAllStates()), oneCall())
-	families, err := registry.Gather()
+	families, err := everything().Gather()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -43,6 +43,7 @@ func (s *Server) handler() http.Handler {
 	methods := make(map[string][]string) // by path
 	for _, r := range append(s.tokenRoutes(), []route{
 		{http.MethodGet, "/v1/status", s.getStatus},
+		{http.MethodGet, "/v1/health", s.getHealth},
 		{http.MethodGet, "/v1/plan", s.getPlan},
 		{http.MethodGet, "/v1/explain", s.getExplain},
 		{http.MethodGet, "/v1/runners", s.getRunners},

@@ -34,6 +34,8 @@ type WebConfig struct {
 	RunnerImage string
 	// Calls are the requests to Gitea, for the metrics; nil for none.
 	Calls *Calls
+	// Meter has counted what the daemon does, for the metrics; nil for none.
+	Meter *Meter
 	// Explain says what the last cycle decided about a job; nil for none.
 	Explain func(plan.Query) (plan.Explanation, error)
 	// Secure has cookies sent over TLS only.
@@ -76,7 +78,7 @@ const (
 // Web serves people and Prometheus: the pages behind a login, and the metrics.
 //
 // The invariant that it protects: without a login nothing but the login page,
-// the metrics and the liveness is answered, and nothing is changed; and the
+// the metrics and the state of health is answered, and nothing is changed; and the
 // secret of a token is in one answer, the one to who made it.
 type Web struct {
 	cfg      WebConfig
@@ -105,7 +107,7 @@ func NewWeb(cfg WebConfig, status webStatus, tokens webTokens, log *slog.Logger)
 	if !web.hasGateway() {
 		tokens = nil
 	}
-	web.metrics = metricsHandler(status, tokens, cfg.Calls, log)
+	web.metrics = metricsHandler(status, tokens, cfg.Calls, cfg.Meter, log)
 	return web
 }
 

@@ -36,7 +36,7 @@ var trickyPaths = []struct{ method, path string }{
 	{"POST", "/login/../tokens/stacks/disable"}, {"POST", "//tokens/stacks/disable"}, {"POST", "/tokens/stacks/disable/"},
 	{"POST", "/metrics/../tokens/stacks/disable"}, {"POST", "/assets/..%2ftokens/stacks/disable"}, {"POST", "/tokens/stacks%2fdisable"},
 	{"DELETE", "/tokens/stacks"}, {"PUT", "/tokens/stacks/disable"}, {"PATCH", "/tokens/stacks"}, {"OPTIONS", "/tokens"}, {"TRACE", "/tokens"},
-	{"CONNECT", "/tokens/stacks/disable"}, {"POST", "/metrics"}, {"POST", "/healthz"},
+	{"CONNECT", "/tokens/stacks/disable"}, {"POST", "/metrics"}, {"POST", "/healthz"}, {"POST", "/readyz"}, {"GET", "/readyz/../tokens"}, {"GET", "/readyz/tokens"},
 }
 
 // fullForm fills in all that any of the forms has.
@@ -166,7 +166,7 @@ func TestPostsFromOurPagesAreTaken(t *testing.T) {
 func TestEveryAnswerIsProtected(t *testing.T) {
 	b := loggedIn(t, gatewayConfig(t), newFakeTokens(stacks()))
 	out := newBrowser(t, NewWeb(gatewayConfig(t), fakeStatus{}, newFakeTokens(), slog.New(slog.DiscardHandler)))
-	for _, path := range []string{"/login", "/tokens", "/tokens/new", "/tokens/stacks", "/tokens/unknown", "/unknown", "/metrics", "/healthz", "//x", "/assets/style.css", "/assets/none"} {
+	for _, path := range []string{"/login", "/tokens", "/tokens/new", "/tokens/stacks", "/tokens/unknown", "/unknown", "/metrics", "/healthz", "/readyz", "//x", "/assets/style.css", "/assets/none"} {
 		for who, b := range map[string]*browser{"alice": b, "nobody": out} {
 			h := b.get(path).Header()
 			for name, want := range map[string]string{

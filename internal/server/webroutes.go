@@ -1,9 +1,6 @@
 package server
 
-import (
-	"io"
-	"net/http"
-)
+import "net/http"
 
 // contentPolicy lets a page load nothing but what is embedded here, and be
 // framed by nobody.
@@ -15,7 +12,8 @@ const contentPolicy = "default-src 'none'; style-src 'self'; script-src 'self'; 
 func (web *Web) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", web.metrics)
-	mux.HandleFunc("GET /healthz", getHealth)
+	mux.HandleFunc("GET /healthz", web.getAlive)
+	mux.HandleFunc("GET /readyz", web.getReady)
 	mux.HandleFunc("GET /assets/{file}", web.getAsset)
 	mux.HandleFunc("GET /login", web.getLogin)
 	mux.HandleFunc("POST /login", web.postLogin)
@@ -67,13 +65,6 @@ func withPageHeaders(next http.Handler) http.Handler {
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 		next.ServeHTTP(w, r)
 	})
-}
-
-// getHealth answers that the process serves; it says nothing about Gitea or
-// Docker.
-func getHealth(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	_, _ = io.WriteString(w, "ok\n") // fails only if the client has gone
 }
 
 // refuseForeign answers a request that another site had the browser send.

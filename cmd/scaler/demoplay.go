@@ -58,7 +58,9 @@ func (d *demo) play(ctx context.Context, s *stage) (*demoFigures, error) {
 	daemon, stopDaemon := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopDaemon()
 	ended := make(chan error, 1)
-	go func() { ended <- runFleet(daemon, s.parts, []service{controlSocket(s.parts, s.socket, s.log)}, s.log) }()
+	go func() {
+		ended <- runFleet(daemon, s.parts, []service{controlSocket(s.parts, s.socket, s.log)}, serviceManager(s.parts, s.log), s.log)
+	}()
 	go d.sendJobs(playing, s.gitea)
 
 	d.view.begin(d.jobs, s.path)

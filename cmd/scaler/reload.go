@@ -33,8 +33,12 @@ type reloader struct {
 	setPools  func(*config.Config) error
 	setTokens func(tokens []register.Token, perMinute int)
 	// taken is told of a configuration that was taken over.
-	taken    func(*config.Config)
-	instance string
+	taken func(*config.Config)
+	// reloading is told when a reload begins, and its result when that is over;
+	// count, how one has ended. Nil for nobody.
+	reloading func() (done func())
+	count     func(outcome string)
+	instance  string
 
 	mu      sync.Mutex
 	running *config.Config // what the daemon runs with
@@ -51,6 +55,7 @@ func (r *reloader) begin(ctx context.Context) {
 // Reload reads the file and takes it over. It returns what has changed. On an
 // error nothing has; the error says what is wrong, and where.
 func (r *reloader) Reload(ctx context.Context) (server.Reloaded, error) {
+	defer r.begins()()
 	data, err := os.ReadFile(r.path)
 	if err != nil {
 		r.mu.Lock()
@@ -69,12 +74,15 @@ func (r *reloader) take(ctx context.Context, data []byte) (server.Reloaded, erro
 		return server.Reloaded{}, r.refuse(ctx, err)
 	}
 	next := config.Applicable(r.running, wanted)
-	if err := r.apply(ctx, next); err != nil {
-		return server.Reloaded{}, r.refuse(ctx, err)
-	}
 	var out server.Reloaded
 	for _, c := range config.Diff(r.running, next) {
 		out.Changes = append(out.Changes, c.String())
+	}
+	if len(out.Changes) > 0 { // a look at a file that is as it was, or is not good, is no reload
+		defer r.begins()()
+	}
+	if err := r.apply(ctx, next); err != nil {
+		return server.Reloaded{}, r.refuse(ctx, err)
 	}
 	for _, c := range config.Diff(next, wanted) {
 		out.Restart = append(out.Restart, c.String())
@@ -86,6 +94,9 @@ func (r *reloader) take(ctx context.Context, data []byte) (server.Reloaded, erro
 	r.running = next
 	if len(out.Changes) > 0 {
 		r.taken(next)
+		r.counts(server.ReloadTaken)
+	} else {
+		r.counts(server.ReloadUnchanged)
 	}
 	for _, c := range out.Changes {
 		r.log.Info("configuration changed", "change", c)
@@ -122,8 +133,25 @@ func (r *reloader) apply(ctx context.Context, next *config.Config) error {
 func (r *reloader) refuse(ctx context.Context, err error) error {
 	status := r.noted
 	status.Error = "the file has changed and is not good, so the last good one holds: " + err.Error()
+	if status.Error != r.noted.Error { // or it is the same file, looked at again
+		r.counts(server.ReloadRejected)
+	}
 	r.note(ctx, status)
 	return err
+}
+
+// begins tells that a reload does. The result is to be called when it is over.
+func (r *reloader) begins() (done func()) {
+	if r.reloading == nil {
+		return func() {}
+	}
+	return r.reloading()
+}
+
+func (r *reloader) counts(outcome string) {
+	if r.count != nil {
+		r.count(outcome)
+	}
 }
 
 // note shows the status. It is the loop that logs what is wrong.

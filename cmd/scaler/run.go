@@ -7,11 +7,11 @@ import (
 	"os"
 	"time"
 
-	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
 
 	"scaler.io/scaler/internal/config"
 	"scaler.io/scaler/internal/gitea"
+	"scaler.io/scaler/internal/plan"
 	"scaler.io/scaler/internal/server"
 	"scaler.io/scaler/internal/state"
 )
@@ -61,10 +61,12 @@ func runDaemon(ctx context.Context, path string, cfg *config.Config, level *slog
 	}
 	defer p.engine.Close()
 	ready := newPreparation(cfg.Docker, p.engine, log)
+	manager := serviceManager(p, log)
 	reloads := &reloader{path: path, log: log, level: level, fleet: p.fleet, instance: store.Instance(), running: cfg,
 		setPools:  func(c *config.Config) error { return p.engine.SetPools(dockerPools(c), pullHolds(c.Docker)) },
 		setTokens: p.registrar.SetTokens,
 		taken:     func(c *config.Config) { ready.change(c.Docker) },
+		reloading: manager.reloading, count: p.meter.Reloaded,
 	}
 	servers, err := listen(cfg, p, store, log, server.WithReload(reloads.Reload))
 	if err != nil {
@@ -81,12 +83,12 @@ func runDaemon(ctx context.Context, path string, cfg *config.Config, level *slog
 		go makeHooks(ctx, cfg, p.gitea, log)
 	}
 	defer p.measure(ctx)()
-	return runFleet(ctx, p, servers, log)
+	return runFleet(ctx, p, servers, manager, log)
 }
 
 // runFleet runs the fleet and what serves beside it. That stays while the
 // fleet shuts down, which can take as long as its jobs.
-func runFleet(ctx context.Context, p parts, servers []service, log *slog.Logger) error {
+func runFleet(ctx context.Context, p parts, servers []service, manager *systemd, log *slog.Logger) error {
 	ctx, giveUp := context.WithCancelCause(ctx)
 	defer giveUp(nil)
 	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
@@ -103,12 +105,14 @@ func runFleet(ctx context.Context, p parts, servers []service, log *slog.Logger)
 		}()
 	}
 	go introduce(ctx, p.gitea, log)
+	defer manager.start()()
 	p.fleet.OnReady(func() {
-		notify(log, daemon.SdNotifyReady)
+		manager.isReady()
 		log.Info("ready")
 	})
-	stop := context.AfterFunc(ctx, func() { notify(log, daemon.SdNotifyStopping) })
+	stop := context.AfterFunc(ctx, manager.stops)
 	defer stop()
+	defer manager.stops() // which may have had no turn yet
 	err := p.fleet.Run(ctx)
 	stopServing()
 	for range servers {
@@ -117,6 +121,11 @@ func runFleet(ctx context.Context, p parts, servers []service, log *slog.Logger)
 		}
 	}
 	return err
+}
+
+// serviceManager is told how the fleet is doing.
+func serviceManager(p parts, log *slog.Logger) *systemd {
+	return newSystemd(func() plan.Health { return p.fleet.Status().Health(time.Now()) }, log)
 }
 
 // introduce logs which server it is. That it cannot be reached is the cycle's
@@ -130,11 +139,4 @@ func introduce(ctx context.Context, client *gitea.Client, log *slog.Logger) {
 		return
 	}
 	log.Info("server found", "version", s.Version, "forgejo", s.Forgejo, "actions", s.Actions)
-}
-
-// notify tells systemd of a change of state, if it started us.
-func notify(log *slog.Logger, state string) {
-	if _, err := daemon.SdNotify(false, state); err != nil {
-		log.Warn("systemd not notified", "state", state, "err", err)
-	}
 }

@@ -95,7 +95,7 @@ func (w *watcher) show(s plan.Status, outage error) error {
 	}
 	w.outage = ""
 	same := s
-	same.Cycle, same.CycleAt = 0, time.Time{}
+	same.Cycle, same.CycleAt, same.DueAt = 0, time.Time{}, time.Time{}
 	if reflect.DeepEqual(same, w.last) {
 		return nil
 	}

@@ -28,6 +28,7 @@ type parts struct {
 	engine    *docker.Engine
 	registrar *register.Registrar
 	calls     *server.Calls    // to Gitea
+	meter     *server.Meter    // of what the daemon does
 	gateway   *gateway.Gateway // nil if there is none
 	host      *host.Monitor    // nil without limits.pressure
 	fleet     *pool.Manager
@@ -36,7 +37,7 @@ type parts struct {
 // wire makes a daemon of the configuration and the open state. It does no
 // I/O.
 func wire(cfg *config.Config, store *state.Store, log *slog.Logger, change ...func(*pool.Config)) (parts, error) {
-	calls := server.NewCalls()
+	calls, meter := server.NewCalls(), server.NewMeter()
 	options := giteaOptions(cfg, log)
 	options.Observe = calls.Observe
 	client, err := gitea.New(options)
@@ -45,17 +46,17 @@ func wire(cfg *config.Config, store *state.Store, log *slog.Logger, change ...fu
 	}
 	instance := cmp.Or(store.Instance(), "none")
 	engine, err := docker.New(docker.Config{
-		Host: cfg.Docker.Host, Instance: instance, Pools: dockerPools(cfg), Logger: log, Refresh: pullHolds(cfg.Docker),
+		Host: cfg.Docker.Host, Instance: instance, Pools: dockerPools(cfg), Logger: log, Refresh: pullHolds(cfg.Docker), Observe: meter.Docker,
 	})
 	if err != nil {
 		return parts{}, err
 	}
-	p := parts{gitea: client, engine: engine, calls: calls, registrar: register.New(client, client, registrationTokens(cfg), cfg.Limits.Registrations)}
+	p := parts{gitea: client, engine: engine, calls: calls, meter: meter, registrar: register.New(client, client, registrationTokens(cfg), cfg.Limits.Registrations)}
 	fleetCfg := fleetConfig(cfg, store.Instance())
 	for _, c := range change {
 		c(&fleetCfg)
 	}
-	ports := pool.Ports{Engine: engine, Images: engine, Inspector: engine, Sweeper: engine, Sizer: engine, Forge: client, Registrar: p.registrar, Voice: client, Store: store, History: store}
+	ports := pool.Ports{Engine: engine, Images: engine, Inspector: engine, Sweeper: engine, Sizer: engine, Forge: client, Registrar: p.registrar, Voice: client, Store: store, History: store, Meter: meter}
 	own := &ownRunners{engine: engine}
 	if cfg.Gateway != nil {
 		if p.gateway, err = newGateway(cfg, p, store, own, log); err != nil {

@@ -1,0 +1,6 @@
+//go:build !linux
+
+package main
+
+// monotonic is nothing where there is no systemd.
+func monotonic() string { return "" }

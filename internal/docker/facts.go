@@ -52,7 +52,7 @@ func (e *Engine) Facts(ctx context.Context) (Facts, error) {
 		began   time.Time
 		took    time.Duration
 	)
-	err := e.call(ctx, "ask docker about itself", func(ctx context.Context) (err error) {
+	err := e.call(ctx, opInfo, "ask docker about itself", func(ctx context.Context) (err error) {
 		if version, err = e.client.ServerVersion(ctx); err != nil {
 			return err
 		}
@@ -97,7 +97,7 @@ func (e *Engine) LookUp(ctx context.Context, pool string) (Image, error) {
 		return Image{}, fmt.Errorf("look image up: %w", err)
 	}
 	var found image.InspectResponse
-	err = e.call(ctx, "inspect image "+o.Image, func(ctx context.Context) (err error) {
+	err = e.call(ctx, opImageInspect, "inspect image "+o.Image, func(ctx context.Context) (err error) {
 		found, err = e.client.ImageInspect(ctx, o.Image)
 		return err
 	})
@@ -123,7 +123,7 @@ func (e *Engine) Offered(ctx context.Context, pool string) (platforms []string, 
 			return nil, fmt.Errorf("%w: ask for %s: registry credentials: %w", plan.ErrImage, o.Image, err)
 		}
 	}
-	err = e.call(ctx, "ask the registry for "+o.Image, func(ctx context.Context) error {
+	err = e.call(ctx, opImageOffered, "ask the registry for "+o.Image, func(ctx context.Context) error {
 		found, err := e.client.DistributionInspect(ctx, o.Image, auth)
 		for _, p := range found.Platforms {
 			platforms = append(platforms, p.OS+"/"+p.Architecture)
@@ -149,7 +149,7 @@ func (e *Engine) OwnImages(ctx context.Context) ([]string, error) {
 
 func (e *Engine) names(ctx context.Context, o image.ListOptions) ([]string, error) {
 	var names []string
-	err := e.call(ctx, "list images", func(ctx context.Context) error {
+	err := e.call(ctx, opImageList, "list images", func(ctx context.Context) error {
 		found, err := e.client.ImageList(ctx, o)
 		for _, i := range found {
 			names = append(names, i.RepoTags...)

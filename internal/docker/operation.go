@@ -26,6 +26,8 @@ const (
 	opFilesRead        operation = "files_read"
 	opImageImport      operation = "image_import"
 	opImageInspect     operation = "image_inspect"
+	opImageList        operation = "image_list"
+	opImageOffered     operation = "image_offered" // asked of its registry
 	opImagePull        operation = "image_pull"
 	opImageRemove      operation = "image_remove"
 	opInfo             operation = "info"

@@ -80,7 +80,7 @@ func TestLibrariesHaveOneHome(t *testing.T) {
 		"code.gitea.io/actions-proto-go":        {"internal/gitea", "internal/giteatest", "internal/giteatest/runner", "internal/gateway", "internal/gateway/runnerext", "internal/gateway/runnerext/gen"},
 		"connectrpc.com/connect":                {"internal/gitea", "internal/giteatest", "internal/giteatest/runner", "internal/gateway"},
 		"github.com/bufbuild/protocompile":      {"internal/gateway/runnerext/gen"},
-		"github.com/hashicorp/go-retryablehttp": {"internal/gitea"},
+		"github.com/hashicorp/go-retryablehttp": {"internal/gitea", "internal/notify"},
 		"gopkg.in/yaml.v3":                      {"internal/config"},
 		"github.com/robfig/cron":                {"internal/config"},
 		"go.etcd.io/bbolt":                      {"internal/state"},

@@ -17,6 +17,8 @@ func badEnv(t *testing.T) {
 	t.Helper()
 	t.Setenv("SCALER_TEST_TOKEN", "t0ken")
 	t.Setenv("SCALER_TEST_SECRET", "0123456789abcdef")
+	t.Setenv("SCALER_TEST_URL", "https://hooks.example.com/services/hunter2")
+	t.Setenv("SCALER_TEST_BAD_URL", "ftp://hunter2@example.com/")
 	t.Setenv("SCALER_TEST_EMPTY", "\n")
 	t.Setenv("SCALER_TEST_LINES", "hunter2\nhunter2")
 	t.Setenv(credentialsDir, "")

@@ -39,11 +39,20 @@ func defaults() *Config {
 				Ulimits: map[string]string{}, LogOptions: map[string]string{}, Labels: map[string]string{},
 			},
 		}},
-		Limits:       Limits{Registrations: 600, ParallelStarts: 8, Pressure: Pressure{DiskPaths: []string{"/var/lib/docker"}}},
-		PollInterval: time.Second, PollActive: 250 * time.Millisecond, PollQuiet: 5 * time.Second, StateDir: "/var/lib/scaler", ControlSocket: "/run/scaler/scaler.sock",
+		Notifications: []Notification{},
+		Limits:        Limits{Registrations: 600, ParallelStarts: 8, Pressure: Pressure{DiskPaths: []string{"/var/lib/docker"}}},
+		PollInterval:  time.Second, PollActive: 250 * time.Millisecond, PollQuiet: 5 * time.Second, StateDir: "/var/lib/scaler", ControlSocket: "/run/scaler/scaler.sock",
 		Log:        Log{Level: slog.LevelInfo, Format: LogText},
 		OnShutdown: ShutdownLeave, ShutdownTimeout: 5 * time.Minute,
 		Docker: Docker{Prepull: true, Refresh: time.Hour}, Drain: Drain{Settle: 10 * time.Second},
+	}
+}
+
+// defaultEvents are those that a notification tells without further ado.
+func defaultEvents() []plan.EventKind {
+	return []plan.EventKind{
+		plan.EventBreakerOpened, plan.EventBreakerClosed, plan.EventTokenRefused, plan.EventProblem,
+		plan.EventProblemOver, plan.EventConfigRejected, plan.EventCorpse, plan.EventJobOverdue,
 	}
 }
 
@@ -113,6 +122,13 @@ func TestEveryKey(t *testing.T) {
 			Listen: "[::1]:9180", TLS: pair, PasswordFile: filepath.Join(here, "passwords"), UserHeader: "X-Remote-User",
 			TrustedProxies: []string{"127.0.0.1"}, RunnerImage: "registry.example.com/runner:latest",
 		},
+		Notifications: []Notification{{
+			Name: "slack", URL: Value{ref: &SecretRef{secretEnv, "SCALER_TEST_URL"}}, Method: "PUT", Bearer: &token,
+			Headers: map[string]Value{"X-Key": {ref: &token}, "X-Text": {text: "plain"}},
+			Secret:  &SecretRef{secretEnv, "SCALER_TEST_SECRET"}, Events: []plan.EventKind{plan.EventJobOverdue, plan.EventProblem}, Pools: []string{"gpu-1"},
+			OverdueAfter: 5 * time.Minute, Template: `{"text": {{json .Lines}}}`, Batch: 1, RepeatAfter: 24 * time.Hour,
+			Rate: NotificationRate{Messages: 3, Per: 10 * time.Minute}, RequestTimeout: 5 * time.Second,
+		}},
 		Limits: Limits{Runners: 5, CPUs: 6.5, Memory: 24 << 30, Reserve: Reserve{CPUs: 0.5, Memory: 1 << 30}, Registrations: 120, ParallelStarts: 2, Pressure: Pressure{
 			CPU: 80, Memory: 20.5, IO: 60, FreeMemory: 512 << 20, FreeDisk: Space{Percent: 12.5}, DiskPaths: []string{"/srv/docker", "/srv/cache"},
 		}},
@@ -162,7 +178,7 @@ func TestExamples(t *testing.T) {
 			t.Errorf("warnings: %q", w)
 		}
 	})
-	commented := regexp.MustCompile(`(?m)^( *)#([a-z_]+:)`)
+	commented := regexp.MustCompile(`(?m)^( *)#((?:- )?[a-z_]+:)`)
 	for name, edit := range map[string]func(string) string{
 		"as it is":                         func(s string) string { return s },
 		"with the commented defaults set":  func(s string) string { return commented.ReplaceAllString(s, "$1$2") },
@@ -182,6 +198,11 @@ func TestExamples(t *testing.T) {
 					PassThrough: PassRunners, TrustedProxies: []string{}, PerToken: 60}
 				want.HTTP = &HTTP{Listen: "127.0.0.1:9180", TLS: c.HTTP.TLS, PasswordFile: c.HTTP.PasswordFile,
 					TrustedProxies: []string{}, RunnerImage: "gitea/runner:latest"}
+				want.Notifications = []Notification{{
+					Name: "ops", URL: Value{text: "https://alerts.example.com/scaler"}, Method: "POST", Headers: map[string]Value{},
+					Events: defaultEvents(), Pools: []string{}, OverdueAfter: 10 * time.Minute, Batch: 20,
+					Rate: NotificationRate{Messages: 20, Per: time.Hour}, RequestTimeout: 10 * time.Second,
+				}}
 				want.Webhook = &Webhook{Listen: ":8089", Path: "/webhook", PublicURL: "http://build-1.internal:8089", Secret: c.Webhook.Secret}
 			}
 			equal(t, c, want)
@@ -244,6 +265,8 @@ func TestWarnings(t *testing.T) {
 		{"pressure of this machine", minimal + "limits: {pressure: {cpu: 80}}\n", ""},
 		{"pressure of another machine", minimal + "limits: {pressure: {free_disk: 5g}}\ndocker: {host: tcp://docker:2375}\n", "not at that of docker.host"},
 		{"no pressure, another machine", minimal + "docker: {host: tcp://docker:2375}\n", ""},
+		{"notification in clear", minimal + "notifications: [{name: a, url: 'http://alerts.example.com/'}]\n", "notification a: it is sent without encryption"},
+		{"notification nearby", minimal + "notifications: [{name: a, url: 'http://10.0.0.5:8080/'}, {name: b, url: 'http://localhost/'}, {name: c, url: 'https://a.example.com/'}]\n", ""},
 		{"certificate", strings.Replace(minimal, "  api_token", "  tls: {insecure_skip_verify: true}\n  api_token", 1), "not checked"},
 	}
 	for _, tt := range tests {

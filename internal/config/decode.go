@@ -97,6 +97,8 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, k key, path string) {
 		d.secret(n, v, path)
 	case n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null":
 		d.report(path, "it has no value: give it %s, or remove the key", k.expected())
+	case v.Type() == valueType:
+		d.textOrSecret(n, v, k, path)
 	case v.Type() == runnerConfigType:
 		d.document(n, k, path)
 	case isMapping(v.Type()):

@@ -67,7 +67,7 @@ func (d *differ) value(from, to reflect.Value, path string, restart bool) {
 	}
 	t := from.Type()
 	switch {
-	case t == runnerConfigType:
+	case t == runnerConfigType, t == valueType:
 		d.report(path, restart, "changed")
 	case t.Kind() == reflect.Pointer && (from.IsNil() || to.IsNil()):
 		d.presence(from.IsNil(), path, restart)

@@ -24,6 +24,7 @@ func FuzzLoad(f *testing.F) {
 	f.Add([]byte(minimal))
 	schema := compileSchema(f)
 	f.Setenv("SCALER_TEST_TOKEN", "t0ken")
+	f.Setenv("SCALER_TEST_URL", "https://hooks.example.com/services/1")
 	f.Fuzz(func(t *testing.T, data []byte) {
 		c, err := Parse("fuzz.yaml", data)
 		if err == nil {

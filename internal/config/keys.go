@@ -69,12 +69,13 @@ var (
 	spaceType        = reflect.TypeFor[Space]()
 	idleType         = reflect.TypeFor[Idle]()
 	portionType      = reflect.TypeFor[plan.Portion]()
+	valueType        = reflect.TypeFor[Value]()
 )
 
 // isMapping reports whether the type is decoded from a mapping with the keys
 // of its fields.
 func isMapping(t reflect.Type) bool {
-	return t.Kind() == reflect.Struct && t != scopeType && t != labelType && t != secretType && t != spaceType && t != cronType && t != timezoneType && t != idleType && t != portionType
+	return t.Kind() == reflect.Struct && t != scopeType && t != labelType && t != secretType && t != spaceType && t != cronType && t != timezoneType && t != idleType && t != portionType && t != valueType
 }
 
 // kind names the key's type for people, as in "duration".
@@ -84,7 +85,7 @@ func (k key) kind() string {
 		t = t.Elem()
 	}
 	switch {
-	case len(k.enum) > 0:
+	case len(k.enum) > 0 && t.Kind() != reflect.Slice:
 		return strings.Join(k.enum, ", ")
 	case t == durationType:
 		return "duration"
@@ -94,6 +95,8 @@ func (k key) kind() string {
 		return "label"
 	case t == secretType:
 		return "secret"
+	case t == valueType:
+		return "text or secret"
 	case t == spaceType:
 		return "size or share"
 	case t == portionType:
@@ -132,14 +135,17 @@ func (k key) kind() string {
 		}
 		return "list of " + plural(k.element().kind())
 	case reflect.Map:
-		return "mapping of text to text"
+		return "mapping of text to " + k.element().kind()
 	}
 	return "mapping"
 }
 
 func plural(kind string) string {
-	if kind == "text" {
+	switch {
+	case kind == "text" || strings.Contains(kind, ", "): // one of these words
 		return kind
+	case kind == "text or secret":
+		return "text or secrets"
 	}
 	return kind + "s"
 }
@@ -152,9 +158,9 @@ func (k key) expected() string {
 	switch {
 	case kind == "image", kind == "address":
 		article = "an "
-	case len(k.enum) > 0:
+	case len(k.enum) > 0 && k.typ.Kind() != reflect.Slice:
 		return "one of " + kind
-	case kind == "text", kind == "true or false":
+	case kind == "text", kind == "text or secret", kind == "true or false":
 		article = ""
 	}
 	if settings := k.settings(); settings != "" {

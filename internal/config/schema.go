@@ -56,6 +56,8 @@ func mapped(t reflect.Type) *jsonschema.Schema {
 		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Type: "string", Pattern: portionPattern}, {Type: "integer", Minimum: json.Number("1")}}}
 	case idleType:
 		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Const: autoIdle}, {Type: "integer", Minimum: json.Number("0")}}}
+	case valueType:
+		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Type: "string"}, mapped(secretType)}}
 	case secretType:
 		one := uint64(1)
 		r := jsonschema.Reflector{Anonymous: true, DoNotReference: true, FieldNameTag: "yaml", RequiredFromJSONSchemaTags: true}
@@ -100,8 +102,12 @@ func annotateKey(s *jsonschema.Schema, k key) error {
 		}
 		s.Examples = []any{example}
 	}
+	single := s
+	if k.typ.Kind() == reflect.Slice && len(k.enum) > 0 {
+		single = s.Items
+	}
 	for _, value := range k.enum {
-		s.Enum = append(s.Enum, value)
+		single.Enum = append(single.Enum, value)
 	}
 	inner := k.typ
 	switch inner.Kind() {
@@ -122,6 +128,8 @@ func annotateKey(s *jsonschema.Schema, k key) error {
 	switch {
 	case inner == secretType:
 		return annotate(s, reflect.TypeFor[secretKeys]())
+	case inner == valueType:
+		return annotate(s.AnyOf[1], reflect.TypeFor[secretKeys]())
 	case isMapping(inner):
 		return annotate(s, inner)
 	}

@@ -25,6 +25,7 @@ func validate(d *decoder, c *Config) {
 	validateTokens(d, c.RegistrationTokens)
 	validatePools(d, c)
 	validateListeners(d, c)
+	validateNotifications(d, c)
 	validateDaemon(d, c)
 	validatePressure(d, c.Limits.Pressure)
 }

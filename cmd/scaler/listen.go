@@ -106,7 +106,7 @@ func newWeb(cfg *config.Config, p parts, log *slog.Logger) *server.Web {
 	h := cfg.HTTP
 	web := server.WebConfig{
 		Passwords: h.PasswordFile, UserHeader: h.UserHeader, TrustedProxies: config.Networks(h.TrustedProxies),
-		RunnerImage: h.RunnerImage, Secure: h.TLS != nil, Calls: p.calls, Meter: p.meter, Explain: p.fleet.Explain,
+		RunnerImage: h.RunnerImage, Secure: h.TLS != nil, Calls: p.calls, Meter: p.meter, Notifications: p.delivered, Explain: p.fleet.Explain,
 	}
 	if p.gateway == nil {
 		return server.NewWeb(web, p.fleet, nil, log)

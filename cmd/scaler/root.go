@@ -36,6 +36,7 @@ func newRootCommand() *cobra.Command {
 		newGroup("runner", "Look at single runners", newRunnerListCommand(), newRunnerShowCommand(), newRunnerExportCommand()),
 		newTokenCommand(),
 		newWebhookCommand(),
+		newNotifyCommand(),
 		newGroup("state", "Check and copy the daemon's records", newStateCheckCommand(), newStateBackupCommand(), newStateExportCommand()),
 		newGroup("config", "Describe the configuration file", newConfigSchemaCommand(), newConfigReferenceCommand()),
 		newGroup("debug", "Look into the running daemon", newDebugProfileCommand()),

@@ -62,16 +62,24 @@ func runDaemon(ctx context.Context, path string, cfg *config.Config, level *slog
 	defer p.engine.Close()
 	ready := newPreparation(cfg.Docker, p.engine, log)
 	manager := serviceManager(p, log)
+	tell, err := newNotifier(cfg, p, store.Instance(), log)
+	if err != nil {
+		return err
+	}
 	reloads := &reloader{path: path, log: log, level: level, fleet: p.fleet, instance: store.Instance(), running: cfg,
 		setPools:  func(c *config.Config) error { return p.engine.SetPools(dockerPools(c), pullHolds(c.Docker)) },
 		setTokens: p.registrar.SetTokens,
-		taken:     func(c *config.Config) { ready.change(c.Docker) },
+		taken: func(c *config.Config) {
+			ready.change(c.Docker)
+			tell.SetTargets(notificationTargets(c))
+		},
 		reloading: manager.reloading, count: p.meter.Reloaded,
 	}
 	servers, err := listen(cfg, p, store, log, server.WithReload(reloads.Reload))
 	if err != nil {
 		return err
 	}
+	servers = append(servers, service{"notifications", tell.Run})
 	log.Info("scaler starts", "version", readBuildInfo().Version, "instance", store.Instance(), "gitea", cfg.Gitea.InternalURL,
 		"pools", len(cfg.Pools), "state", store.Path(), "control", cfg.ControlSocket)
 	go func() {

@@ -15,6 +15,7 @@ import (
 	"scaler.io/scaler/internal/gateway"
 	"scaler.io/scaler/internal/gitea"
 	"scaler.io/scaler/internal/host"
+	"scaler.io/scaler/internal/journal"
 	"scaler.io/scaler/internal/plan"
 	"scaler.io/scaler/internal/pool"
 	"scaler.io/scaler/internal/register"
@@ -27,12 +28,17 @@ type parts struct {
 	gitea     *gitea.Client
 	engine    *docker.Engine
 	registrar *register.Registrar
-	calls     *server.Calls    // to Gitea
-	meter     *server.Meter    // of what the daemon does
-	gateway   *gateway.Gateway // nil if there is none
-	host      *host.Monitor    // nil without limits.pressure
+	calls     *server.Calls      // to Gitea
+	meter     *server.Meter      // of what the daemon does
+	delivered *server.Deliveries // notifications
+	gateway   *gateway.Gateway   // nil if there is none
+	host      *host.Monitor      // nil without limits.pressure
 	fleet     *pool.Manager
+	journal   *journal.Journal // of what happens
 }
+
+// keptEvents is how many events the journal keeps.
+const keptEvents = 4096
 
 // wire makes a daemon of the configuration and the open state. It does no
 // I/O.
@@ -51,7 +57,7 @@ func wire(cfg *config.Config, store *state.Store, log *slog.Logger, change ...fu
 	if err != nil {
 		return parts{}, err
 	}
-	p := parts{gitea: client, engine: engine, calls: calls, meter: meter, registrar: register.New(client, client, registrationTokens(cfg), cfg.Limits.Registrations)}
+	p := parts{gitea: client, engine: engine, calls: calls, meter: meter, delivered: server.NewDeliveries(), registrar: register.New(client, client, registrationTokens(cfg), cfg.Limits.Registrations), journal: journal.New(keptEvents)}
 	fleetCfg := fleetConfig(cfg, store.Instance())
 	for _, c := range change {
 		c(&fleetCfg)

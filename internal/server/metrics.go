@@ -19,7 +19,7 @@ const parallelScrapes = 4
 
 // metricsHandler answers the metrics of the daemon, the Go runtime and the
 // process. Without tokens there is none about them.
-func metricsHandler(status webStatus, tokens webTokens, calls *Calls, meter *Meter, log *slog.Logger) http.Handler {
+func metricsHandler(status webStatus, tokens webTokens, calls *Calls, meter *Meter, told *Deliveries, log *slog.Logger) http.Handler {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(
 		collectors.NewGoCollector(),
@@ -31,6 +31,9 @@ func metricsHandler(status webStatus, tokens webTokens, calls *Calls, meter *Met
 	}
 	if meter != nil {
 		registry.MustRegister(&metered{meter, status})
+	}
+	if told != nil {
+		registry.MustRegister(told)
 	}
 	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn), ErrorHandling: promhttp.HTTPErrorOnError,

@@ -78,8 +78,16 @@ func oneOfEach() *Meter {
 // everything registers all that there is to be shown.
 func everything() *prometheus.Registry {
 	registry := prometheus.NewPedanticRegistry()
-	registry.MustRegister(newCollector(busyStatus(), tokensOfAllStates()), oneCall(), &metered{oneOfEach(), busyStatus()})
+	registry.MustRegister(newCollector(busyStatus(), tokensOfAllStates()), oneCall(), &metered{oneOfEach(), busyStatus()}, oneDelivery())
 	return registry
+}
+
+// oneDelivery has counted one notification, and an event that was not told.
+func oneDelivery() *Deliveries {
+	d := NewDeliveries()
+	d.Notified("ops", true)
+	d.Dropped("ops", 3)
+	return d
 }
 
 // tokensOfAllStates has one token of each state, and a second active one.

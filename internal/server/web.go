@@ -36,6 +36,8 @@ type WebConfig struct {
 	Calls *Calls
 	// Meter has counted what the daemon does, for the metrics; nil for none.
 	Meter *Meter
+	// Notifications counts those that were sent; nil for none.
+	Notifications *Deliveries
 	// Explain says what the last cycle decided about a job; nil for none.
 	Explain func(plan.Query) (plan.Explanation, error)
 	// Secure has cookies sent over TLS only.
@@ -107,7 +109,7 @@ func NewWeb(cfg WebConfig, status webStatus, tokens webTokens, log *slog.Logger)
 	if !web.hasGateway() {
 		tokens = nil
 	}
-	web.metrics = metricsHandler(status, tokens, cfg.Calls, cfg.Meter, log)
+	web.metrics = metricsHandler(status, tokens, cfg.Calls, cfg.Meter, cfg.Notifications, log)
 	return web
 }
 

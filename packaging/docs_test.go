@@ -1,6 +1,7 @@
 package packaging
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -14,10 +15,10 @@ import (
 var (
 	codeBlock = regexp.MustCompile("(?ms)^```([a-z]*)\n(.*?)^```$")
 	topKey    = regexp.MustCompile(`(?m)^([a-z_]+):`)
-	mdLink    = regexp.MustCompile(`\]\(([^)#: ]+)(?:#([^)]+))?\)`)
+	mdLink    = regexp.MustCompile(`\]\(([^)#: ]*)(?:#([^)]+))?\)`)
 	makeUse   = regexp.MustCompile("(?m)(?:^|`|^# +)make ([a-z]+)")
 	heading   = regexp.MustCompile(`(?m)^#+ (.+)$`)
-	notInID   = regexp.MustCompile(`[^a-z0-9 -]`)
+	notInID   = regexp.MustCompile(`[^a-z0-9_ -]`)
 )
 
 // blocks returns the fenced blocks of a language, by document.
@@ -42,6 +43,9 @@ func secretsDir(t *testing.T) string {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte("t0ken-0123456789abcdef\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "slack-url"), []byte("https://hooks.example.com/services/1\n"), 0o600); err != nil {
+		t.Fatal(err)
 	}
 	return dir
 }
@@ -126,10 +130,28 @@ func anchor(heading string) string {
 	return strings.ReplaceAll(notInID.ReplaceAllString(strings.ToLower(heading), ""), " ", "-")
 }
 
+// anchors are those of all headings. One that comes again gets a number.
+func anchors(text string) (all []string) {
+	seen := make(map[string]int)
+	for _, h := range heading.FindAllStringSubmatch(text, -1) {
+		a := anchor(h[1])
+		if n := seen[a]; n > 0 {
+			all = append(all, fmt.Sprintf("%s-%d", a, n))
+		} else {
+			all = append(all, a)
+		}
+		seen[a]++
+	}
+	return all
+}
+
 func TestLinksInDocumentsLeadSomewhere(t *testing.T) {
 	for _, name := range documents(t) {
 		for _, m := range mdLink.FindAllStringSubmatch(read(t, name), -1) {
 			target := filepath.Join(filepath.Dir(name), m[1])
+			if m[1] == "" { // a heading of the same document
+				target = name
+			}
 			if _, err := os.Stat(filepath.Join(root, target)); err != nil {
 				t.Errorf("%s: %v", name, err)
 				continue
@@ -137,11 +159,7 @@ func TestLinksInDocumentsLeadSomewhere(t *testing.T) {
 			if m[2] == "" {
 				continue
 			}
-			anchors := []string{}
-			for _, h := range heading.FindAllStringSubmatch(read(t, target), -1) {
-				anchors = append(anchors, anchor(h[1]))
-			}
-			if !slices.Contains(anchors, m[2]) {
+			if !slices.Contains(anchors(read(t, target)), m[2]) {
 				t.Errorf("%s: %s has no heading #%s", name, target, m[2])
 			}
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -16,6 +17,7 @@ import (
 	"scaler.io/scaler/internal/config"
 	notifier "scaler.io/scaler/internal/notify"
 	"scaler.io/scaler/internal/plan"
+	"scaler.io/scaler/internal/realgitea"
 )
 
 // receiver is a stand-in for a service that takes notifications.
@@ -147,7 +149,7 @@ func TestNotificationExamples(t *testing.T) {
 		name := strings.TrimSuffix(filepath.Base(file), ".yaml")
 		t.Run(name, func(t *testing.T) {
 			r := newReceiver(t)
-			cfg := loadNotifications(t, file, r.URL)
+			cfg := loadNotifications(t, file, r.URL, nil)
 			var b strings.Builder
 			for _, target := range notificationTargets(cfg) {
 				for _, notice := range samplesFor(target) {
@@ -167,9 +169,52 @@ func TestNotificationExamples(t *testing.T) {
 	}
 }
 
+// A real Gitea takes the example, and makes no mention or link of what others
+// have chosen.
+func TestIssueExampleWithGitea(t *testing.T) {
+	s := realgitea.Start(t, "127.0.0.1", "notification-registration-token-0123456789")
+	s.CreateOrg(t, "ops")
+	s.CreateRepo(t, "ops/alerts")
+	cfg := loadNotifications(t, "../../configs/notifications/gitea-issue.yaml", s.URL, map[string]string{"issue-token": s.APIToken})
+	notice := plan.SampleNotice(plan.EventBreakerOpened)
+	notice.Events[0].Text = "job @root1 says #1, ![a](b) <img src=x> `c` *d* !1 ops/alerts#1"
+	for range 2 {
+		answer, err := notifier.Send(t.Context(), nil, notificationTargets(cfg)[0], notice)
+		if err != nil || answer.Status != http.StatusCreated {
+			t.Fatalf("answer %+v, %v", answer, err)
+		}
+	}
+	var issue struct{ Title, Body string }
+	if err := s.Call(t.Context(), http.MethodGet, "/repos/ops/alerts/issues/2", nil, &issue); err != nil {
+		t.Fatal(err)
+	}
+	if want := "scaler on build-1: the runners of a pool fail (pool linux)"; issue.Title != want {
+		t.Errorf("title %q, want %q", issue.Title, want)
+	}
+	resp, err := http.Post(s.URL+"/api/v1/markdown?access_token="+s.APIToken, "application/json",
+		strings.NewReader(fmt.Sprintf(`{"Mode": "comment", "Context": "ops/alerts", "Text": %q}`, issue.Body)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	html, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("markdown: %s, %v\n%s", resp.Status, err, html)
+	}
+	for _, made := range []string{"<a", "<img", "<em", "<code>c"} {
+		if strings.Contains(string(html), made) {
+			t.Errorf("Gitea makes %s of it:\n%s", made, html)
+		}
+	}
+	if !strings.Contains(string(html), "<code>scaler status</code>") {
+		t.Errorf("Gitea makes of it:\n%s", html)
+	}
+}
+
 // loadNotifications loads a file of notifications, whose URLs lead to a
-// stand-in, with the shortest configuration.
-func loadNotifications(t *testing.T, file, standIn string) *config.Config {
+// stand-in, with the shortest configuration. Secrets that are not given are
+// made up.
+func loadNotifications(t *testing.T, file, standIn string, secrets map[string]string) *config.Config {
 	t.Helper()
 	data, err := os.ReadFile(file)
 	if err != nil {
@@ -178,7 +223,7 @@ func loadNotifications(t *testing.T, file, standIn string) *config.Config {
 	text := regexp.MustCompile(`https://[a-z.]+example\.com`).ReplaceAllString(string(data), standIn)
 	path, dir := writeNotifications(t, strings.ReplaceAll(text, "/etc/scaler", "DIR"))
 	for _, secret := range regexp.MustCompile(`/etc/scaler/([a-z-]+)`).FindAllStringSubmatch(string(data), -1) {
-		value := "the-" + secret[1]
+		value := cmp.Or(secrets[secret[1]], "the-"+secret[1])
 		if strings.HasSuffix(secret[1], "-url") {
 			value = standIn + "/services/1"
 		}

@@ -84,13 +84,13 @@ func escapeMarkdown(s string) string {
 	var b strings.Builder
 	for _, r := range s {
 		switch {
-		case r == '@' || r == '#':
+		case r == '@' || r == '#' || r == '!':
 			// A reference is looked for in the text as it is shown, so that a
 			// backslash would not help: an invisible joiner does.
 			b.WriteRune(r)
 			b.WriteRune('\u2060')
 			continue
-		case strings.ContainsRune("\\`*_{}[]()<>+-.!|~&", r):
+		case strings.ContainsRune("\\`*_{}[]()<>+-.|~&", r):
 			b.WriteByte('\\')
 		}
 		b.WriteRune(r)

@@ -4,7 +4,9 @@
 package enginetest
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"path"
@@ -24,15 +26,27 @@ type Process func(ctx context.Context, term <-chan struct{}, files map[string][]
 // its container was created with, beside its files.
 const EnvPrefix = "/env/"
 
-// Engine is an in-memory engine. Its methods may be called concurrently.
+// IDFile is where a process finds the id of its container, for Print.
+const IDFile = "/etc/hostname"
+
+// Engine is an adapter to an in-memory engine. Its methods may be called
+// concurrently.
 type Engine struct {
 	// CreateTime and StartTime are how long these calls take.
 	CreateTime, StartTime time.Duration
 
+	*world
+	instance string // which sees its own containers only
+}
+
+// world is the engine that several adapters may share.
+type world struct {
 	mu         sync.Mutex
 	process    Process
+	pools      map[string]error // nil for any
+	cut        error            // while it cannot be reached
 	containers map[string]*container
-	watchers   map[int]func(string)
+	watchers   map[int]watcher
 	next       int
 	faults     map[string]error
 	hooks      map[string]func()
@@ -44,11 +58,19 @@ type Engine struct {
 	running    sync.WaitGroup
 }
 
+// watcher is told of the containers of one instance.
+type watcher struct {
+	instance string
+	notify   func(string)
+}
+
 type container struct {
+	instance         string
 	id, runner, pool string
 	state            plan.ContainerState
 	code             int
 	files            map[string][]byte
+	printed          []string
 	term             chan struct{}
 	kill             context.CancelFunc
 }
@@ -56,99 +78,20 @@ type container struct {
 // New returns an engine without containers. The process runs in each that is
 // started.
 func New(p Process) *Engine {
-	return &Engine{process: p, containers: map[string]*container{}, watchers: map[int]func(string){}, faults: map[string]error{}, hooks: map[string]func(){}, calls: map[string]int{}, jobs: map[string][]string{}, volumes: map[string]bool{}}
+	return &Engine{world: &world{process: p, containers: map[string]*container{}, watchers: map[int]watcher{}, faults: map[string]error{}, hooks: map[string]func(){}, calls: map[string]int{}, jobs: map[string][]string{}, volumes: map[string]bool{}}}
 }
 
-// SetProcess changes what runs in the containers that are started from now on.
-func (e *Engine) SetProcess(p Process) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.process = p
+// For returns an adapter to the same engine for another instance.
+func (e *Engine) For(instance string) *Engine {
+	return &Engine{CreateTime: e.CreateTime, StartTime: e.StartTime, world: e.world, instance: instance}
 }
 
-// Fail makes the call named (Create, Start, Signal, Remove, List, Inspect,
-// Logs, ReadFile) answer with the error from now on; nil lets it work again.
-func (e *Engine) Fail(call string, err error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.faults[call] = err
-}
-
-// SetImage changes the id of the image that containers are made from.
-func (e *Engine) SetImage(id string) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.image = id
-}
-
-// Image implements pool.Images.
-func (e *Engine) Image(string) string {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.image
-}
-
-// Before has f called once, before the next call of that name is processed, as
-// for something that happens just then.
-func (e *Engine) Before(call string, f func()) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.hooks[call] = f
-}
-
-// Calls returns how often a call was made.
-func (e *Engine) Calls(call string) int {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.calls[call]
-}
-
-// Peak returns the largest number of containers that existed at one time.
-func (e *Engine) Peak() int {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.peak
-}
-
-// Add puts a container there that nobody created through this engine.
-func (e *Engine) Add(c plan.Container, files map[string][]byte) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.containers[c.ID] = &container{id: c.ID, runner: c.Runner, pool: c.Pool, state: c.State, code: c.ExitCode, files: files}
-}
-
-// Vanish removes a container behind everybody's back, killing what runs in it.
-func (e *Engine) Vanish(runner string) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for id, c := range e.containers {
-		if c.runner == runner {
-			if c.kill != nil {
-				c.kill()
-			}
-			delete(e.containers, id)
-		}
+// begin counts a call and gives its injected fault, or what keeps it from the
+// engine. The caller holds e.mu.
+func (e *Engine) begin(ctx context.Context, call string) error {
+	if err := cmp.Or(e.cut, context.Cause(ctx)); err != nil {
+		return err
 	}
-	e.tell(runner)
-}
-
-// Wait waits until nothing runs any more, as after all have been killed.
-func (e *Engine) Wait() { e.running.Wait() }
-
-// KillAll kills everything that runs.
-func (e *Engine) KillAll() {
-	e.mu.Lock()
-	for _, c := range e.containers {
-		if c.kill != nil {
-			c.kill()
-		}
-	}
-	e.mu.Unlock()
-	e.Wait()
-}
-
-// begin counts a call and gives its injected fault. The caller holds e.mu.
-func (e *Engine) begin(call string) error {
 	e.calls[call]++
 	if f := e.hooks[call]; f != nil {
 		delete(e.hooks, call)
@@ -159,17 +102,25 @@ func (e *Engine) begin(call string) error {
 	return e.faults[call]
 }
 
-// tell notifies the watchers. The caller holds e.mu.
-func (e *Engine) tell(runner string) {
+// tell notifies the container's watchers. The caller holds e.mu.
+func (e *Engine) tell(c *container) {
 	for _, id := range slices.Sorted(maps.Keys(e.watchers)) {
-		go e.watchers[id](runner)
+		if w := e.watchers[id]; w.instance == c.instance && e.cut == nil {
+			go w.notify(c.runner)
+		}
 	}
 }
 
+// errForeign is for what another instance has made.
+var errForeign = errors.New("it is not ours")
+
 func (e *Engine) find(id string) (*container, error) {
 	c := e.containers[id]
-	if c == nil {
+	switch {
+	case c == nil:
 		return nil, fmt.Errorf("container %s: %w", id, plan.ErrNotFound)
+	case c.instance != e.instance:
+		return nil, fmt.Errorf("container %s: %w", id, errForeign)
 	}
 	return c, nil
 }
@@ -181,11 +132,19 @@ func (e *Engine) Create(ctx context.Context, pool, runner string, env map[string
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if err := e.begin("Create"); err != nil {
+	if err := e.begin(ctx, "Create"); err != nil {
 		return "", err
 	}
+	if fault, known := e.pools[pool]; fault != nil || !known && e.pools != nil {
+		return "", fmt.Errorf("create container for runner %s in pool %s: %w", runner, pool, cmp.Or(fault, errNoPool))
+	}
+	for _, c := range e.containers {
+		if c.runner == runner && c.instance == e.instance {
+			return c.id, nil
+		}
+	}
 	e.next++
-	c := &container{id: fmt.Sprintf("c%d", e.next), runner: runner, pool: pool, state: plan.ContainerCreated, files: map[string][]byte{}}
+	c := &container{instance: e.instance, id: fmt.Sprintf("c%d", e.next), runner: runner, pool: pool, state: plan.ContainerCreated, files: map[string][]byte{}}
 	for name, value := range env {
 		c.files[EnvPrefix+name] = []byte(value)
 	}
@@ -194,6 +153,8 @@ func (e *Engine) Create(ctx context.Context, pool, runner string, env map[string
 	return c.id, nil
 }
 
+var errNoPool = errors.New("there is no such pool")
+
 // Start implements pool.Engine.
 func (e *Engine) Start(ctx context.Context, id string, files []plan.File) error {
 	if err := sleep(ctx, e.StartTime); err != nil {
@@ -201,7 +162,7 @@ func (e *Engine) Start(ctx context.Context, id string, files []plan.File) error 
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if err := e.begin("Start"); err != nil {
+	if err := e.begin(ctx, "Start"); err != nil {
 		return err
 	}
 	c, err := e.find(id)
@@ -211,6 +172,7 @@ func (e *Engine) Start(ctx context.Context, id string, files []plan.File) error 
 	for _, f := range files {
 		c.files[path.Clean(f.Path)] = f.Data
 	}
+	c.files[IDFile] = []byte(id)
 	ctx, kill := context.WithCancel(context.Background())
 	c.state, c.kill, c.term = plan.ContainerRunning, kill, make(chan struct{})
 	process, given := e.process, c.files
@@ -223,21 +185,24 @@ func (e *Engine) Start(ctx context.Context, id string, files []plan.File) error 
 		}
 		kill()
 		c.state, c.code, c.kill = plan.ContainerExited, code, nil
-		e.tell(c.runner)
+		e.tell(c)
 	})
-	e.tell(c.runner)
+	e.tell(c)
 	return nil
 }
 
 // Signal implements pool.Engine.
-func (e *Engine) Signal(_ context.Context, id, signal string) error {
+func (e *Engine) Signal(ctx context.Context, id, signal string) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if err := e.begin("Signal"); err != nil {
+	if err := e.begin(ctx, "Signal"); err != nil {
 		return err
 	}
-	c := e.containers[id]
-	if c == nil || c.state != plan.ContainerRunning {
+	c, err := e.find(id)
+	switch {
+	case errors.Is(err, errForeign):
+		return err
+	case err != nil || c.state != plan.ContainerRunning:
 		return nil
 	}
 	if signal == "SIGKILL" {
@@ -253,14 +218,17 @@ func (e *Engine) Signal(_ context.Context, id, signal string) error {
 }
 
 // Remove implements pool.Engine.
-func (e *Engine) Remove(_ context.Context, id string, force bool) error {
+func (e *Engine) Remove(ctx context.Context, id string, force bool) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if err := e.begin("Remove"); err != nil {
+	if err := e.begin(ctx, "Remove"); err != nil {
 		return err
 	}
-	c := e.containers[id]
-	if c == nil {
+	c, err := e.find(id)
+	switch {
+	case errors.Is(err, errForeign):
+		return err
+	case err != nil:
 		return nil
 	}
 	if c.state == plan.ContainerRunning && !force {
@@ -270,20 +238,22 @@ func (e *Engine) Remove(_ context.Context, id string, force bool) error {
 		c.kill()
 	}
 	delete(e.containers, id)
-	e.tell(c.runner)
+	e.tell(c)
 	return nil
 }
 
 // List implements pool.Engine.
-func (e *Engine) List(context.Context) ([]plan.Container, error) {
+func (e *Engine) List(ctx context.Context) ([]plan.Container, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if err := e.begin("List"); err != nil {
+	if err := e.begin(ctx, "List"); err != nil {
 		return nil, err
 	}
 	var all []plan.Container
 	for _, id := range slices.Sorted(maps.Keys(e.containers)) {
-		all = append(all, e.containers[id].view())
+		if c := e.containers[id]; c.instance == e.instance {
+			all = append(all, c.view())
+		}
 	}
 	return all, nil
 }
@@ -293,10 +263,10 @@ func (c *container) view() plan.Container {
 }
 
 // Inspect implements pool.Inspector.
-func (e *Engine) Inspect(_ context.Context, id string) (plan.Container, error) {
+func (e *Engine) Inspect(ctx context.Context, id string) (plan.Container, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if err := e.begin("Inspect"); err != nil {
+	if err := e.begin(ctx, "Inspect"); err != nil {
 		return plan.Container{}, err
 	}
 	c, err := e.find(id)
@@ -306,55 +276,23 @@ func (e *Engine) Inspect(_ context.Context, id string) (plan.Container, error) {
 	return c.view(), nil
 }
 
-// Logs implements pool.Inspector. What a process leaves in the file /log is
-// its log.
-func (e *Engine) Logs(_ context.Context, id string, lines int) ([]string, error) {
+// Logs implements pool.Inspector. What a process prints, or leaves in the file
+// /log, is its log.
+func (e *Engine) Logs(ctx context.Context, id string, lines int) ([]string, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if err := e.begin("Logs"); err != nil {
+	if err := e.begin(ctx, "Logs"); err != nil {
 		return nil, err
 	}
 	c, err := e.find(id)
 	if err != nil {
 		return nil, err
 	}
-	all := strings.Split(strings.TrimSpace(string(c.files["/log"])), "\n")
+	all := c.printed
+	if log, left := c.files["/log"]; left {
+		all = append(slices.Clone(all), strings.Split(strings.TrimSpace(string(log)), "\n")...)
+	}
 	return all[max(len(all)-lines, 0):], nil
-}
-
-// ReadFile implements pool.Inspector.
-func (e *Engine) ReadFile(_ context.Context, id, name string) ([]byte, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if err := e.begin("ReadFile"); err != nil {
-		return nil, err
-	}
-	c, err := e.find(id)
-	if err != nil {
-		return nil, err
-	}
-	data, found := c.files[path.Clean(name)]
-	if !found {
-		return nil, fmt.Errorf("read %s: %w", name, plan.ErrNotFound)
-	}
-	return data, nil
-}
-
-// WriteFile implements pool.Inspector.
-func (e *Engine) WriteFile(_ context.Context, id string, f plan.File) error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if err := e.begin("WriteFile"); err != nil {
-		return err
-	}
-	c, err := e.find(id)
-	if err != nil {
-		return err
-	}
-	files := maps.Clone(c.files) // the process reads the one that it was given
-	files[path.Clean(f.Path)] = f.Data
-	c.files = files
-	return nil
 }
 
 // Watch implements pool.Inspector.
@@ -362,7 +300,7 @@ func (e *Engine) Watch(ctx context.Context, notify func(runner string)) error {
 	e.mu.Lock()
 	e.next++
 	id := e.next
-	e.watchers[id] = notify
+	e.watchers[id] = watcher{e.instance, notify}
 	e.mu.Unlock()
 	notify("")
 	<-ctx.Done()

@@ -33,10 +33,10 @@ func (e *Engine) Volumes() int {
 }
 
 // JobContainers implements pool.Sweeper.
-func (e *Engine) JobContainers(context.Context) (map[string][]string, error) {
+func (e *Engine) JobContainers(ctx context.Context) (map[string][]string, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if err := e.begin("JobContainers"); err != nil {
+	if err := e.begin(ctx, "JobContainers"); err != nil {
 		return nil, err
 	}
 	made := make(map[string][]string)
@@ -47,10 +47,10 @@ func (e *Engine) JobContainers(context.Context) (map[string][]string, error) {
 }
 
 // Sweep implements pool.Sweeper.
-func (e *Engine) Sweep(_ context.Context, runner string, jobs []string) ([]string, error) {
+func (e *Engine) Sweep(ctx context.Context, runner string, jobs []string) ([]string, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if err := e.begin("Sweep"); err != nil {
+	if err := e.begin(ctx, "Sweep"); err != nil {
 		return nil, err
 	}
 	var removed []string

@@ -2,8 +2,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
 	"strconv"
@@ -19,7 +21,7 @@ func main() {
 
 // run does what its first argument says: "exit N", "sleep" until SIGTERM,
 // "print N" lines to stdout and stderr in turn, "cat FILE", "rewrite FILE",
-// "env".
+// "env", "conform" as package conformance asks for.
 func run(args []string) error {
 	if len(args) == 0 {
 		args = []string{"sleep"}
@@ -47,6 +49,8 @@ func run(args []string) error {
 		for _, v := range os.Environ() {
 			fmt.Println(v)
 		}
+	case "conform":
+		return conform()
 	default:
 		return fmt.Errorf("unknown mode %q", args[0])
 	}
@@ -93,4 +97,30 @@ func rewrite(file string) error {
 	}
 	fmt.Printf("uid %d file %d:%d mode %o\n", os.Getuid(), stat.Uid, stat.Gid, info.Mode().Perm())
 	return nil
+}
+
+// conform does what the files in /data say.
+func conform() error {
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, syscall.SIGTERM)
+	for _, v := range os.Environ() {
+		fmt.Println(v)
+	}
+	if err := cat("/data/greeting"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	switch code, err := os.ReadFile("/data/exit"); {
+	case errors.Is(err, fs.ErrNotExist):
+		<-stop
+		return nil
+	case err != nil:
+		return err
+	default:
+		n, err := strconv.Atoi(string(code))
+		if err != nil {
+			return err
+		}
+		os.Exit(n)
+		return nil
+	}
 }

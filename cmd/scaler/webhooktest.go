@@ -147,6 +147,13 @@ func soFar(s webhook.Stats) string {
 
 // checkScope looks at the webhook of a scope and has Gitea use it.
 func (t *webhookTest) checkScope(ctx context.Context, scope plan.Scope) {
+	if id, good := t.checkHook(ctx, scope); good {
+		t.deliver(ctx, scope, id)
+	}
+}
+
+// checkHook looks at the webhook of a scope, and reports what is wrong with it.
+func (t *webhookTest) checkHook(ctx context.Context, scope plan.Scope) (id int64, good bool) {
 	hooks, err := t.hooks(ctx, scope)
 	subject := scope.String()
 	const create = "run scaler webhook create"
@@ -160,8 +167,9 @@ func (t *webhookTest) checkScope(ctx context.Context, scope plan.Scope) {
 	case hooks[0].Fault() != "":
 		t.add(subject, resultFailed, fmt.Sprintf("webhook %d is not right: %s", hooks[0].ID, hooks[0].Fault()), create)
 	default:
-		t.deliver(ctx, scope, hooks[0].ID)
+		return hooks[0].ID, true
 	}
+	return 0, false
 }
 
 // deliver has Gitea send a test event, and waits until it has come.

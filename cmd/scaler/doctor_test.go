@@ -1,0 +1,377 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"scaler.io/scaler/internal/doctor"
+	"scaler.io/scaler/internal/giteatest"
+	"scaler.io/scaler/internal/plan"
+)
+
+const doctorToken = "api-token-of-the-doctor-0123456789"
+
+// ward is a Gitea, an engine and a configuration that are all well, to be made
+// ill one thing at a time.
+type ward struct {
+	server *giteatest.Server
+	before func(http.Handler) http.Handler // what stands before the server, if not nil
+	engine map[string]string               // answers by request; "" is 500
+	yaml   string                          // the configuration, to be changed
+	dir    string
+	url    string
+	socket string // of the engine
+}
+
+const goodFacts = `{"KernelVersion":"6.1.0","OperatingSystem":"Debian GNU/Linux 12","CgroupVersion":"2","Driver":"overlay2","DockerRootDir":"/nonexistent",
+	"MemoryLimit":true,"SwapLimit":true,"CpuCfsQuota":true,"PidsLimit":true,"NCPU":4,"MemTotal":8000000000,"SystemTime":"NOW"}`
+
+func newWard(t *testing.T, o giteatest.Options) *ward {
+	t.Helper()
+	dir, err := os.MkdirTemp("/tmp", "ward") // the path of a socket must be short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	w := &ward{dir: dir, socket: filepath.Join(dir, "docker.sock"), engine: map[string]string{
+		"GET /version":                      `{"Version":"28.0.0","ApiVersion":"1.41","Os":"linux","Arch":"amd64"}`,
+		"GET /info":                         goodFacts,
+		"GET /images/example/runner:1/json": `{"Id":"sha256:1","Os":"linux","Architecture":"amd64","Size":1000}`,
+		"GET /networks/bridge":              `{"IPAM":{"Config":[{"Gateway":"172.17.0.1"}]}}`,
+		"GET /containers/json":              `[]`,
+		"GET /images/json":                  `[]`,
+	}}
+	if o.APIToken == "" {
+		o.APIToken = doctorToken
+	}
+	o.RegistrationToken = "registration-token-of-the-doctor"
+	w.server = giteatest.New(o)
+	t.Cleanup(w.server.Close)
+	w.serve(t)
+	w.serveEngine(t)
+	write(t, filepath.Join(dir, "api-token"), doctorToken+"\n")
+	write(t, filepath.Join(dir, "registration-token"), "registration-token-of-the-doctor\n")
+	if err := os.Mkdir(filepath.Join(dir, "state"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	w.yaml = fmt.Sprintf(`gitea: {url: %q, api_token: {file: api-token}, request_timeout: 2s}
+registration_tokens:
+  - {name: instance, scope: instance, token: {file: registration-token}}
+pools:
+  - {name: linux, registration_token: instance, labels: ["linux:host"], image: "example/runner:1", max: 3, container: {}}
+docker: {host: "unix://%s"}
+state_dir: %[3]s/state
+control_socket: %[3]s/none.sock
+`, w.url, w.socket, dir)
+	return w
+}
+
+// serve serves the Gitea.
+func (w *ward) serve(t *testing.T) {
+	network := httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
+		var h http.Handler = w.server
+		if w.before != nil {
+			h = w.before(h)
+		}
+		h.ServeHTTP(out, r)
+	}))
+	t.Cleanup(network.Close)
+	w.url = network.URL
+}
+
+// serveEngine serves the engine on its socket.
+func (w *ward) serveEngine(t *testing.T) {
+	l, err := net.Listen("unix", w.socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &http.Server{Handler: http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/_ping" {
+			out.Header().Set("Api-Version", "1.41")
+			return
+		}
+		out.Header().Set("Content-Type", "application/json")
+		text, known := w.engine[r.Method+" "+strings.TrimPrefix(r.URL.Path, "/v1.41")]
+		switch {
+		case !known:
+			out.WriteHeader(http.StatusNotFound)
+			text = `{"message":"no such object"}`
+		case text == "":
+			out.WriteHeader(http.StatusInternalServerError)
+			text = `{"message":"refused by the engine"}`
+		}
+		_, _ = io.WriteString(out, strings.ReplaceAll(text, "NOW", time.Now().Format(time.RFC3339Nano)))
+	})}
+	go s.Serve(l)
+	t.Cleanup(func() { s.Close() })
+}
+
+// config writes the configuration and returns its path.
+func (w *ward) config(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(w.dir, "scaler.yaml")
+	write(t, path, w.yaml)
+	return path
+}
+
+// change replaces a part of the configuration, which has to be there.
+func (w *ward) change(t *testing.T, old, new string) {
+	t.Helper()
+	if !strings.Contains(w.yaml, old) {
+		t.Fatalf("%q is not in\n%s", old, w.yaml)
+	}
+	w.yaml = strings.ReplaceAll(w.yaml, old, new)
+}
+
+// examine runs scaler doctor --json.
+func (w *ward) examine(t *testing.T, args ...string) (doctorReport, int) {
+	t.Helper()
+	out, errs, code := runCommand(t, append([]string{"doctor", "--json", "--unit", "none.service", "-c", w.config(t)}, args...)...)
+	var report doctorReport
+	if err := json.Unmarshal([]byte(out), &report); err != nil || errs != "" {
+		t.Fatalf("exit code %d, %s\n%s%v", code, errs, out, err)
+	}
+	if strings.Contains(out, doctorToken) || strings.Contains(out, "registration-token-of-the-doctor") {
+		t.Errorf("a secret is in the output:\n%s", out)
+	}
+	return report, code
+}
+
+// wantFound checks that there is a finding with the result, of which the parts
+// are to be in its subject, detail and remedy.
+func wantFound(t *testing.T, list []doctor.Finding, result doctor.Result, parts ...string) {
+	t.Helper()
+	for _, f := range list {
+		text := f.Subject + ": " + f.Detail + " TO DO " + f.Remedy
+		all := f.Result == result
+		for _, part := range parts {
+			all = all && strings.Contains(text, part)
+		}
+		if all {
+			if (result == doctor.ResultFailed || result == doctor.ResultWarning) && f.Remedy == "" {
+				t.Errorf("there is no remedy for %s", text)
+			}
+			return
+		}
+	}
+	t.Errorf("no finding is %s with %q, in\n%s", result, parts, (&doctorView{}).lines(list))
+}
+
+func TestDoctorWhereAllIsWell(t *testing.T) {
+	w := newWard(t, giteatest.Options{})
+	report, _ := w.examine(t)
+	for _, f := range report.Findings {
+		if f.Result == doctor.ResultFailed && f.Check != "self" { // an import, which this engine does not have
+			t.Errorf("%s: %s", f.Subject, f.Detail)
+		}
+		if f.Result == doctor.ResultWarning && f.Check != "state" { // what this machine has free is its own matter
+			t.Errorf("%s: %s", f.Subject, f.Detail)
+		}
+	}
+	for _, parts := range [][]string{
+		{"scaler.yaml", "1 pool (linux)"}, {"gitea.api_token", "mode 0600"}, {"registration_tokens[0].token"},
+		{w.dir + "/state", "writable, and empty"}, {"none.sock", "no daemon runs, and one can make it"},
+		{"connection to 127.0.0.1:"}, {"clock of Gitea's host"}, {"version", "with Actions"},
+		{"list runners of instance", "0 there now"}, {"list jobs of instance"}, {"delete runners of instance"}, {"disable runners of instance"},
+		{"registration token instance", "the active one of instance"},
+		{"Docker engine", "28.0.0"}, {"clock of Docker's host"}, {"limits", "version 2"}, {"storage driver", "overlay2"},
+		{"image of pool linux", "example/runner:1 is there"}, {"networks"},
+	} {
+		wantFound(t, report.Findings, doctor.ResultOK, parts...)
+	}
+	wantFound(t, report.Findings, doctor.ResultSkipped, "limits.pressure", "not used")
+	wantFound(t, report.Findings, doctor.ResultSkipped, "unit none.service")
+	if state := w.server.State(); len(state.Runners) != 0 {
+		t.Errorf("runners were made: %+v", state.Runners)
+	}
+}
+
+// TestDoctorFaults has for each check what it finds where something is wrong,
+// with what to do.
+func TestDoctorFaults(t *testing.T) {
+	const failed, warning = doctor.ResultFailed, doctor.ResultWarning
+	tests := []struct {
+		name   string
+		server giteatest.Options
+		ill    func(*testing.T, *ward)
+		result doctor.Result
+		parts  []string
+	}{
+		{"faults in the file", giteatest.Options{}, func(t *testing.T, w *ward) { w.change(t, "max: 3", "max: 0") }, failed, []string{"line 5", "pools[0].max", "scaler validate"}},
+		{"file open to others", giteatest.Options{}, func(t *testing.T, w *ward) { mode(t, w.config(t), 0o666) }, warning, []string{"may write to it", "chmod go-w"}},
+		{"warning of the file", giteatest.Options{}, func(t *testing.T, w *ward) { w.change(t, "{}", "{docker_access: socket}") }, warning, []string{"master of this host"}},
+		{"secret open to others", giteatest.Options{}, func(t *testing.T, w *ward) { mode(t, w.dir+"/api-token", 0o604) }, failed, []string{"gitea.api_token", "chmod o="}},
+		{"secret that the group may write", giteatest.Options{}, func(t *testing.T, w *ward) { mode(t, w.dir+"/api-token", 0o660) }, warning, []string{"gitea.api_token", "chmod g-w"}},
+		{"state open to others", giteatest.Options{}, func(t *testing.T, w *ward) { mode(t, w.dir+"/state", 0o755) }, failed, []string{"/state", "other users", "chmod 0700"}},
+		{"state that is a file", giteatest.Options{}, func(t *testing.T, w *ward) { w.change(t, "/state\n", "/api-token\n") }, failed, []string{"not a directory", "another state_dir"}},
+		{"state that is damaged", giteatest.Options{}, func(t *testing.T, w *ward) { write(t, w.dir+"/state/scaler.db", "no database") }, failed, []string{"/state", "scaler state check"}},
+		{"socket that is a file", giteatest.Options{}, func(t *testing.T, w *ward) { write(t, w.dir+"/none.sock", "") }, failed, []string{"something else than a socket", "another control_socket"}},
+		{"daemon in trouble", giteatest.Options{}, func(t *testing.T, w *ward) {
+			w.change(t, w.dir+"/none.sock", startDaemon(t, &fakeDaemon{status: badNight()}))
+		}, warning, []string{"the daemon says of pool windows", "scaler status"}},
+		{"pressure that cannot be measured", giteatest.Options{}, func(t *testing.T, w *ward) {
+			w.yaml += "limits: {pressure: {free_disk: 1g, disk_paths: [/nonexistent]}}\n"
+		}, failed, []string{"limits.pressure", "would start nothing", "disk_paths"}},
+
+		{"nothing listens", giteatest.Options{}, func(t *testing.T, w *ward) { w.change(t, w.url, "http://127.0.0.1:1") }, failed, []string{"connection to 127.0.0.1:1", "refused", "start Gitea, or correct the port in gitea.url"}},
+		{"another scheme", giteatest.Options{}, func(t *testing.T, w *ward) { w.change(t, w.url, strings.Replace(w.url, "http", "https", 1)) }, failed, []string{"TLS with 127.0.0.1", "http:// in place of https://"}},
+		{"unknown authority", giteatest.Options{}, func(t *testing.T, w *ward) {
+			secure := httptest.NewUnstartedServer(w.server)
+			secure.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+			secure.StartTLS()
+			t.Cleanup(secure.Close)
+			w.change(t, w.url, secure.URL)
+		}, failed, []string{"TLS with", "unknown authority", "gitea.tls.ca_file"}},
+		{"no Gitea", giteatest.Options{}, func(t *testing.T, w *ward) {
+			w.before = func(http.Handler) http.Handler { return http.NotFoundHandler() }
+		}, failed, []string{"version", "no Gitea at", "base URL"}},
+		{"clock is off", giteatest.Options{}, func(t *testing.T, w *ward) { w.before = dated(-time.Hour) }, failed, []string{"clock of Gitea's host", "1h0m", "behind", "timedatectl"}},
+		{"clock is off a little", giteatest.Options{}, func(t *testing.T, w *ward) { w.before = dated(20 * time.Second) }, warning, []string{"clock of Gitea's host", "ahead of", "timedatectl"}},
+		{"Forgejo", giteatest.Options{Version: "15.0.0+gitea-1.22.0"}, nil, failed, []string{"version", "Forgejo", "use a Gitea"}},
+		{"no ephemeral runners", giteatest.Options{Version: "1.23.1"}, nil, failed, []string{"version", "1.23.1", "ephemeral", "upgrade it to 1.24"}},
+		{"no Actions", giteatest.Options{}, func(t *testing.T, w *ward) {
+			w.before = func(h http.Handler) http.Handler {
+				return http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
+					if strings.HasPrefix(r.URL.Path, "/api/actions/") {
+						http.NotFound(out, r)
+						return
+					}
+					h.ServeHTTP(out, r)
+				})
+			}
+		}, failed, []string{"Actions", "ENABLED = true"}},
+		{"jobs cannot be listed", giteatest.Options{DisableJobs: true}, nil, failed, []string{"list jobs of instance", "upgrade Gitea to 1.25"}},
+		{"runners cannot be listed", giteatest.Options{DisableRunners: true}, nil, failed, []string{"list runners of instance", "upgrade Gitea to 1.25"}},
+		{"runners cannot be disabled", giteatest.Options{DisablePatch: true}, nil, warning, []string{"disable runners of instance", "upgrade Gitea to 1.26", "runs-on is empty"}},
+		{"wrong API token", giteatest.Options{APIToken: "another-token"}, nil, failed, []string{"list runners of instance", "missing, wrong or expired", "write:admin"}},
+		{"token that reads only", giteatest.Options{APIToken: "another-token"}, func(t *testing.T, w *ward) {
+			w.server.AddAPIToken(doctorToken, giteatest.APIUser{Login: "root", Admin: true, Scopes: []string{"read:admin"}})
+		}, failed, []string{"delete runners of instance", "write:admin", "Settings > Applications"}},
+		{"token of somebody else", giteatest.Options{APIToken: "another-token"}, func(t *testing.T, w *ward) {
+			w.server.AddAPIToken(doctorToken, giteatest.APIUser{Login: "ann"})
+		}, failed, []string{"list runners of instance", "site administrator"}},
+		{"no such organization", giteatest.Options{}, func(t *testing.T, w *ward) { w.change(t, "scope: instance", "scope: org:nobody") }, failed, []string{"list runners of org:nobody", "correct the scope"}},
+		{"registration token was reset", giteatest.Options{}, func(t *testing.T, w *ward) { w.server.ResetToken(plan.Scope{Kind: plan.ScopeInstance}) }, failed, []string{"registration token instance", "not the active", "/-/admin/actions/runners", "mint: true"}},
+		{"registration token may not be minted", giteatest.Options{APIToken: "another-token"}, func(t *testing.T, w *ward) {
+			w.change(t, "token: {file: registration-token}", "mint: true")
+			w.before = func(h http.Handler) http.Handler {
+				return http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
+					if strings.HasSuffix(r.URL.Path, "/registration-token") {
+						out.Header().Set("Content-Type", "application/json")
+						out.WriteHeader(http.StatusForbidden)
+						_, _ = io.WriteString(out, `{"message":"token does not have at least one of required scope(s)"}`)
+						return
+					}
+					h.ServeHTTP(out, r)
+				})
+			}
+			w.server.AddAPIToken(doctorToken, giteatest.APIUser{Login: "root", Admin: true})
+		}, failed, []string{"registration token instance", "write:admin", "in place of mint: true"}},
+
+		{"no engine", giteatest.Options{}, func(t *testing.T, w *ward) { w.change(t, "docker.sock", "gone.sock") }, failed, []string{"Docker engine", "does not exist", "systemctl start docker"}},
+		{"engine that does not answer well", giteatest.Options{}, func(t *testing.T, w *ward) { w.engine["GET /info"] = "" }, failed, []string{"Docker engine", "refused by the engine"}},
+		{"containers of another system", giteatest.Options{}, func(t *testing.T, w *ward) {
+			w.engine["GET /version"] = `{"Version":"28.0.0","Os":"windows","Arch":"amd64"}`
+		}, failed, []string{"containers", "windows", "Linux containers"}},
+		{"engine's clock is off", giteatest.Options{}, func(t *testing.T, w *ward) {
+			w.engine["GET /info"] = strings.Replace(goodFacts, "NOW", "2020-01-01T00:00:00Z", 1)
+		}, failed, []string{"clock of Docker's host", "behind", "timedatectl"}},
+		{"memory cannot be limited", giteatest.Options{}, func(t *testing.T, w *ward) {
+			w.engine["GET /info"] = strings.Replace(goodFacts, `"MemoryLimit":true`, `"MemoryLimit":false`, 1)
+			w.change(t, "{}", "{memory: 1g}")
+		}, failed, []string{"limits", "container.memory of pool linux", "cgroup_enable=memory"}},
+		{"slow storage", giteatest.Options{}, func(t *testing.T, w *ward) { w.engine["GET /info"] = strings.Replace(goodFacts, "overlay2", "vfs", 1) }, warning, []string{"storage driver", "overlay2"}},
+		{"privileged in vain", giteatest.Options{}, func(t *testing.T, w *ward) {
+			w.engine["GET /info"] = strings.Replace(goodFacts, "{", `{"SecurityOptions":["name=userns"],`, 1)
+			w.change(t, "{}", "{docker_access: dind}")
+		}, warning, []string{"privileged containers", "pool linux", "userns-remap"}},
+		{"image that is not here and never pulled", giteatest.Options{}, func(t *testing.T, w *ward) {
+			delete(w.engine, "GET /images/example/runner:1/json")
+			w.change(t, "{}", "{pull: never}")
+		}, failed, []string{"image of pool linux", "docker pull example/runner:1"}},
+		{"image that no registry has", giteatest.Options{}, func(t *testing.T, w *ward) { delete(w.engine, "GET /images/example/runner:1/json") }, failed, []string{"image of pool linux", "ask the registry", "registry_auth"}},
+		{"image for another processor", giteatest.Options{}, func(t *testing.T, w *ward) {
+			w.engine["GET /images/example/runner:1/json"] = `{"Id":"sha256:1","Os":"linux","Architecture":"arm64"}`
+		}, failed, []string{"image of pool linux", "linux/arm64", "docker pull --platform linux/amd64"}},
+		{"image for other processors only", giteatest.Options{}, func(t *testing.T, w *ward) {
+			delete(w.engine, "GET /images/example/runner:1/json")
+			w.engine["GET /distribution/example/runner:1/json"] = `{"Platforms":[{"os":"linux","architecture":"riscv64"}]}`
+		}, failed, []string{"image of pool linux", "linux/riscv64", "name another image"}},
+		{"network that is not there", giteatest.Options{}, func(t *testing.T, w *ward) { w.change(t, "{}", "{network: builds}") }, failed, []string{"network of pool linux", "docker network create builds"}},
+		{"no webhook", giteatest.Options{}, func(t *testing.T, w *ward) {
+			write(t, w.dir+"/hook", "secret-of-the-webhook-test\n")
+			w.yaml += "webhook: {listen: \"127.0.0.1:1\", public_url: \"http://127.0.0.1:1\", secret: {file: hook}}\n"
+		}, failed, []string{"instance", "no webhook in Gitea sends to http://127.0.0.1:1/webhook", "scaler webhook create"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWard(t, tt.server)
+			if tt.ill != nil {
+				tt.ill(t, w)
+			}
+			report, code := w.examine(t)
+			wantFound(t, report.Findings, tt.result, tt.parts...)
+			if tt.result == failed && (code != exitFailure || report.OK) {
+				t.Errorf("exit code %d, ok %v", code, report.OK)
+			}
+		})
+	}
+}
+
+// mode changes the mode of a file.
+func mode(t *testing.T, path string, m os.FileMode) {
+	t.Helper()
+	if err := os.Chmod(path, m); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// dated makes a server say another time.
+func dated(off time.Duration) func(http.Handler) http.Handler {
+	return func(h http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Date", time.Now().Add(off).UTC().Format(http.TimeFormat))
+			h.ServeHTTP(w, r)
+		})
+	}
+}
+
+func TestDoctorWithoutConfiguration(t *testing.T) {
+	out, errs, code := runCommand(t, "doctor", "--unit", "none.service", "-c", "/nonexistent/scaler.yaml")
+	if code != exitFailure || errs != "" || !strings.Contains(out, "there is no such file") || !strings.Contains(out, "To do: run scaler init") {
+		t.Errorf("exit code %d, %s%s", code, out, errs)
+	}
+}
+
+func TestDoctorUsage(t *testing.T) {
+	w := newWard(t, giteatest.Options{})
+	path := w.config(t)
+	for args, want := range map[string]string{
+		"doctor --pool linux -c " + path:         "give --job too",
+		"doctor --job --pool windows -c " + path: `there is no pool "windows": --pool is one of linux`,
+		"doctor --jobs -c " + path:               "unknown flag",
+		"doctor now -c " + path:                  "unknown command",
+	} {
+		if _, errs, code := runCommand(t, strings.Fields(args)...); code != exitUsage || !strings.Contains(errs, want) {
+			t.Errorf("%s: exit code %d, %s", args, code, errs)
+		}
+	}
+}
+
+// one runs one check alone.
+func one(t *testing.T, run func(context.Context, *doctor.Report)) []doctor.Finding {
+	t.Helper()
+	return doctor.Run(t.Context(), []doctor.Check{{ID: "one", Timeout: time.Minute, Run: run}}, nil)
+}

@@ -1,0 +1,281 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/docker/go-units"
+
+	"scaler.io/scaler/internal/config"
+	"scaler.io/scaler/internal/doctor"
+	"scaler.io/scaler/internal/host"
+	"scaler.io/scaler/internal/server"
+	"scaler.io/scaler/internal/state"
+)
+
+// checkConfig says whether the file can be used, and by whom.
+func (e *exam) checkConfig(_ context.Context, r *doctor.Report) {
+	path := e.flags.config
+	problems, isProblems := errors.AsType[config.Problems](e.fault)
+	switch {
+	case isProblems:
+		for _, p := range problems {
+			r.Fail(fmt.Sprintf("%s line %d", path, p.Line), strings.TrimPrefix(p.Path+": "+p.Message, ": "), "correct it; scaler validate -c "+path+" shows whether it is good")
+		}
+		return
+	case errors.Is(e.fault, fs.ErrNotExist):
+		r.Fail(path, "there is no such file", "run scaler init, which asks what it needs and writes it; or name the file with --config")
+		return
+	case errors.Is(e.fault, fs.ErrPermission):
+		r.Fail(path, e.fault.Error(), "run this as root, or as the user that the daemon runs as: sudo -u "+ownUser+" scaler doctor")
+		return
+	case e.fault != nil:
+		r.Fail(path, e.fault.Error(), "correct what it says")
+		return
+	}
+	r.OK(path, "%s", summary(e.cfg))
+	for _, w := range e.cfg.Warnings() {
+		r.Warn(path, w, "change it, unless it is meant")
+	}
+	if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o022 != 0 {
+		r.Warn(path, fmt.Sprintf("others than its owner may write to it (mode %04o), and whoever may decides what runs on this machine", info.Mode().Perm()), "run chmod go-w "+path)
+	}
+	e.asUser(r, path, mayRead)
+}
+
+// asUser says what is wrong if the service has no access to a path that exists.
+func (e *exam) asUser(r *doctor.Report, path string, want fs.FileMode) {
+	if e.user == nil {
+		return
+	}
+	absolute, err := filepath.Abs(path)
+	if err == nil {
+		err = e.user.reach(absolute, want)
+	}
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	remedy := fmt.Sprintf("let its group read it: chgrp %s %s && chmod 0640 %[2]s; a directory above it needs chgrp %[1]s and mode 0750", e.user.name, path)
+	if want&mayWrite != 0 {
+		remedy = fmt.Sprintf("give it to the user: chown -R %s: %s && chmod 0700 %[2]s", e.user.name, path)
+	}
+	r.Fail(path, err.Error(), remedy)
+}
+
+// checkService says what systemd makes of the daemon.
+func (e *exam) checkService(_ context.Context, r *doctor.Report) {
+	u := e.unit
+	subject := "unit " + u.name
+	if !u.loaded {
+		r.Skip(subject, "systemd does not know it, or does not run here")
+		return
+	}
+	switch {
+	case u.active == "failed":
+		r.Fail(subject, fmt.Sprintf("it has failed: %s", u.result), "read why: journalctl -u "+u.name+" -n 50; mend it, then systemctl restart "+u.name)
+	case u.active != "active":
+		r.Warn(subject, "it is "+u.active, "start it when all is well: systemctl enable --now "+u.name)
+	case u.enabled == "disabled":
+		r.Warn(subject, "it runs, and will not after the next boot", "run systemctl enable "+u.name)
+	default:
+		r.OK(subject, "%s", u.active)
+	}
+	if u.restarts > 0 {
+		r.Warn(subject, fmt.Sprintf("systemd had to start it again %s", count(u.restarts, "time")), "read why: journalctl -u "+u.name)
+	}
+	if u.kind != "" && u.kind != "notify" && u.kind != "notify-reload" {
+		r.Warn(subject, "its Type is "+u.kind+", so systemd does not know when it is ready", "use the unit that comes with scaler, or write Type=notify")
+	}
+	if c := e.cfg; c != nil && c.OnShutdown == config.ShutdownDrain && u.stopTimeout > 0 && u.stopTimeout <= c.ShutdownTimeout {
+		r.Fail(subject, fmt.Sprintf("systemd kills it %s after a stop, and it drains for up to shutdown_timeout, %s", u.stopTimeout, c.ShutdownTimeout),
+			fmt.Sprintf("run systemctl edit %s and write TimeoutStopSec=%d below [Service], or make shutdown_timeout shorter", u.name, int(c.ShutdownTimeout.Seconds())+60))
+	}
+}
+
+// checkSecrets says of each secret where it is and who may read it. That we can
+// is known: the configuration is good.
+func (e *exam) checkSecrets(_ context.Context, r *doctor.Report) {
+	for _, s := range e.cfg.Secrets() {
+		path, isFile := s.Ref.File()
+		if !isFile {
+			r.OK(s.Path, "%s can be read", s.Ref)
+			continue
+		}
+		info, err := os.Stat(path)
+		if err != nil {
+			r.Fail(s.Path, err.Error(), "put the secret there, with mode 0600")
+			continue
+		}
+		mode := info.Mode().Perm()
+		if mode&0o020 != 0 {
+			r.Warn(s.Path, fmt.Sprintf("the group may write to %s (mode %04o)", path, mode), "run chmod g-w "+path)
+			continue
+		}
+		if e.user != nil {
+			if err := e.user.reach(path, mayRead); err != nil {
+				e.asUser(r, path, mayRead)
+				continue
+			}
+		}
+		r.OK(s.Path, "file %s, mode %04o", path, mode)
+	}
+}
+
+// Space that the state's file system should have, in bytes. The state itself
+// takes a few megabytes.
+const (
+	stateLeast = 16 << 20
+	stateGood  = 256 << 20
+)
+
+// checkState says whether the daemon can keep its records.
+func (e *exam) checkState(_ context.Context, r *doctor.Report) {
+	dir := e.cfg.StateDir
+	info, err := os.Stat(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		e.checkMissing(r, dir)
+	case err != nil:
+		r.Fail(dir, err.Error(), "run this as root, or as the user that the daemon runs as")
+		return
+	case !info.IsDir():
+		r.Fail(dir, "it is not a directory", "move it away, or set another state_dir")
+		return
+	case info.Mode().Perm()&0o077 != 0:
+		r.Fail(dir, fmt.Sprintf("it has mode %04o and would show the runners' tokens to other users", info.Mode().Perm()), "run chmod 0700 "+dir)
+	default:
+		e.checkStateAccess(r, dir)
+	}
+	checkSpace(r, nearest(dir), stateLeast, stateGood, "state_dir")
+}
+
+// checkMissing is for a directory that the daemon is to make.
+func (e *exam) checkMissing(r *doctor.Report, dir string) {
+	above := nearest(dir)
+	switch {
+	case e.unit.loaded:
+		r.OK(dir, "it does not exist yet; systemd or the daemon makes it")
+	case e.user != nil && e.user.reach(above, mayWrite|mayEnter) != nil:
+		r.Fail(dir, "it does not exist, and user "+e.user.name+" cannot make it", fmt.Sprintf("run install -d -m 0700 -o %s -g %[1]s %s", e.user.name, dir))
+	case e.user == nil && !mayWriteTo(above):
+		r.Fail(dir, "it does not exist, and this user cannot make it", fmt.Sprintf("run sudo install -d -m 0700 -o %d %s, or set another state_dir", os.Geteuid(), dir))
+	default:
+		r.OK(dir, "it does not exist yet, and the daemon can make it")
+	}
+}
+
+// mayWriteTo reports whether this process may make files in a directory.
+func mayWriteTo(dir string) bool {
+	const accessWrite, accessEnter = 2, 1 // W_OK and X_OK of access(2)
+	return syscall.Access(dir, accessWrite|accessEnter) == nil
+}
+
+func (e *exam) checkStateAccess(r *doctor.Report, dir string) {
+	if e.user != nil {
+		if err := e.user.reach(dir, mayRead|mayWrite|mayEnter); err != nil {
+			e.asUser(r, dir, mayRead|mayWrite|mayEnter)
+			return
+		}
+	} else if !mayWriteTo(dir) {
+		r.Fail(dir, "this user cannot write to it", fmt.Sprintf("run this as the user that the daemon runs as, or chown -R %d %s", os.Geteuid(), dir))
+		return
+	}
+	report, err := state.Check(filepath.Join(dir, state.FileName), dir)
+	switch {
+	case errors.Is(err, state.ErrLocked):
+		r.OK(dir, "in use by a running daemon")
+	case errors.Is(err, fs.ErrNotExist):
+		r.OK(dir, "writable, and empty: no daemon has run here yet")
+	case err != nil:
+		r.Fail(dir, err.Error(), "run scaler state check, which says more")
+	case len(report.Faults) > 0:
+		r.Fail(dir, errors.Join(report.Faults...).Error(), "run scaler state check; a copy by scaler state backup can take its place while the daemon is stopped")
+	default:
+		r.OK(dir, "writable, with %s", count(len(report.Records), "record"))
+	}
+}
+
+// checkSpace says what is under a path. A little space is a warning, none is a
+// failure.
+func checkSpace(r *doctor.Report, path string, least, good int64, key string) {
+	subject := "file system of " + path
+	f, err := host.Look(path)
+	size := func(n int64) string { return units.BytesSize(float64(n)) }
+	switch {
+	case err != nil:
+		r.Skip(subject, "%s", err)
+		return
+	case f.ReadOnly:
+		r.Fail(subject, "it is read-only", "look at the kernel's log for disk errors (dmesg), and mount it writable")
+		return
+	case f.Free < least:
+		r.Fail(subject, fmt.Sprintf("only %s are free", size(f.Free)), fmt.Sprintf("make room: at least %s, better %s; du -xh --max-depth=1 %s shows what takes it", size(least), size(good), path))
+		return
+	case f.Free < good:
+		r.Warn(subject, fmt.Sprintf("%s are free", size(f.Free)), fmt.Sprintf("make room: %s or more; du -xh --max-depth=1 %s shows what takes it", size(good), path))
+	default:
+		r.OK(subject, "%s of %s are free", size(f.Free), size(f.Total))
+	}
+	if f.Network != "" {
+		r.Warn(subject, "it is not this machine's own ("+f.Network+"): locks and syncs there may not hold what they promise", "keep it on a local disk: set "+key+" to a directory there")
+	}
+}
+
+// checkSocket says whether a daemon answers, or could make its socket.
+func (e *exam) checkSocket(ctx context.Context, r *doctor.Report) {
+	path := e.cfg.ControlSocket
+	status, err := server.NewClient(path).Status(ctx)
+	switch {
+	case err == nil:
+		r.OK(path, "a daemon answers: version %s, cycle %d", status.Version, status.Cycle)
+		for _, p := range status.Problems {
+			r.Warn(path, "the daemon says of "+p.Subject+": "+p.Message, "see scaler status")
+		}
+		return
+	case !notRunning(err) && errors.Is(err, fs.ErrPermission):
+		r.Skip(path, "this user may not use it: run this as root or as the daemon's user")
+		return
+	case !notRunning(err):
+		r.Fail(path, err.Error(), "see what holds the daemon up: journalctl -u "+e.unit.name+", or its log")
+		return
+	}
+	info, err := os.Lstat(path)
+	if err == nil && info.Mode().Type() != fs.ModeSocket {
+		r.Fail(path, "there is something else than a socket", "move it away, or set another control_socket")
+		return
+	}
+	dir := filepath.Dir(path)
+	above := nearest(dir)
+	switch {
+	case e.unit.loaded:
+		r.OK(path, "no daemon runs; systemd makes its directory when it starts one")
+	case e.user != nil && e.user.reach(above, mayWrite|mayEnter) != nil:
+		r.Fail(path, "no daemon runs, and user "+e.user.name+" cannot make it", fmt.Sprintf("run install -d -m 0750 -o %s -g %[1]s %s, which is gone after a boot where /run is in memory; a systemd unit has RuntimeDirectory= for that", e.user.name, dir))
+	case e.user == nil && !mayWriteTo(above):
+		r.Fail(path, "no daemon runs, and this user cannot make it", fmt.Sprintf("run sudo install -d -m 0750 -o %d %s, or set another control_socket", os.Geteuid(), dir))
+	default:
+		r.OK(path, "no daemon runs, and one can make it")
+	}
+}
+
+// checkPressure says whether what limits.pressure bounds can be measured.
+func (e *exam) checkPressure(ctx context.Context, r *doctor.Report) {
+	p := e.cfg.Limits.Pressure
+	if newMonitor(p, nil) == nil {
+		r.Skip("limits.pressure", "it is not used")
+		return
+	}
+	faults := unmeasurable(ctx, p)
+	for _, f := range faults {
+		r.Fail("limits.pressure", strings.TrimPrefix(f, "limits.pressure: "), "boot the kernel with psi=1 if it has no /proc/pressure, correct disk_paths, or take the limit away")
+	}
+	if len(faults) == 0 {
+		r.OK("limits.pressure", "all of it can be measured")
+	}
+}

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"syscall"
 
@@ -65,12 +64,4 @@ func (f *daemonFlags) find(cmd *cobra.Command) (place, error) {
 // daemon, and not that one is hanging or closed to us.
 func notRunning(err error) bool {
 	return errors.Is(err, server.ErrUnreachable) && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED))
-}
-
-// printTo writes what a command has to say in one piece.
-func printTo(w io.Writer, text []byte) error {
-	if _, err := w.Write(text); err != nil {
-		return fmt.Errorf("print: %w", err)
-	}
-	return nil
 }

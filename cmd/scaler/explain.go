@@ -50,12 +50,7 @@ asked as --config says.`,
 			if err != nil {
 				return err
 			}
-			if asJSON {
-				return printJSON(cmd.OutOrStdout(), e)
-			}
-			var b bytes.Buffer
-			writeExplanation(&b, e, time.Now(), textWidth)
-			return printTo(cmd.OutOrStdout(), b.Bytes())
+			return show(cmd, asJSON, e, func(b *bytes.Buffer) { writeExplanation(b, e, time.Now(), textWidth) })
 		},
 	}
 	flags.add(cmd)

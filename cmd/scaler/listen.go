@@ -37,7 +37,8 @@ func listen(cfg *config.Config, p parts, store *state.Store, log *slog.Logger, o
 		return nil, err
 	}
 	open = append(open, control)
-	options = append(options, server.WithBackup(store.WriteTo), server.WithExplain(p.fleet.Explain))
+	options = append(options, server.WithBackup(store.WriteTo), server.WithExplain(p.fleet.Explain), server.WithAudit(store.Audit),
+		server.WithOperator(p.fleet), server.WithOnlooker(p.fleet), server.WithEvents(p.journal))
 	if g := p.gateway; g != nil {
 		if err := g.Load(); err != nil {
 			return nil, err
@@ -47,7 +48,7 @@ func listen(cfg *config.Config, p parts, store *state.Store, log *slog.Logger, o
 			return nil, fmt.Errorf("open gateway.listen: %w", err)
 		}
 		open = append(open, l)
-		options = append(options, server.WithTokens(g), server.WithAudit(g.Audit))
+		options = append(options, server.WithTokens(g))
 		services = append(services,
 			service{"gateway", func(ctx context.Context) error { return g.Serve(ctx, l) }},
 			service{"gateway's janitor", g.Run})

@@ -37,7 +37,7 @@ func TestExitCodes(t *testing.T) {
 		{"runner show nobody --socket " + socket, exitFailure, "scaler: runner nobody: not found"},
 		{"status -c " + broken, exitFailure, "broken.yaml:"},
 		{"demo-runner --dir " + dir, exitFailure, "runner not started"},
-		{"stauts", exitUsage, `unknown command "stauts": did you mean state or status?` + "\nSee scaler --help."},
+		{"stauts", exitUsage, `unknown command "stauts": did you mean start or state or status?` + "\nSee scaler --help."},
 		{"runner lits", exitUsage, `unknown command "lits": did you mean list?` + "\nSee scaler runner --help."},
 		{"config schemata", exitUsage, "unknown command"},
 		{"status --jason", exitUsage, "unknown flag: --jason\nSee scaler status --help."},

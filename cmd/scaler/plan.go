@@ -27,12 +27,7 @@ If there is none, Gitea and Docker are asked as --config says.`,
 			if err != nil {
 				return err
 			}
-			if asJSON {
-				return printJSON(cmd.OutOrStdout(), p)
-			}
-			var b bytes.Buffer
-			writePlan(&b, p, time.Now())
-			return printTo(cmd.OutOrStdout(), b.Bytes())
+			return show(cmd, asJSON, p, func(b *bytes.Buffer) { writePlan(b, p, time.Now()) })
 		},
 	}
 	flags.add(cmd)

@@ -31,12 +31,7 @@ due yet is listed with its time.`,
 			if err != nil {
 				return err
 			}
-			if asJSON {
-				return printJSON(cmd.OutOrStdout(), findings)
-			}
-			var b bytes.Buffer
-			writeFindings(&b, findings, dryRun, time.Now())
-			return printTo(cmd.OutOrStdout(), b.Bytes())
+			return show(cmd, asJSON, findings, func(b *bytes.Buffer) { writeFindings(b, findings, dryRun, time.Now()) })
 		},
 	}
 	flags.add(cmd)

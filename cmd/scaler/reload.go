@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -32,6 +33,7 @@ type reloader struct {
 	// setPools changes what containers are made from; its error changes nothing.
 	setPools  func(*config.Config) error
 	setTokens func(tokens []register.Token, perMinute int)
+	tell      func(plan.Event)
 	// taken is told of a configuration that was taken over.
 	taken func(*config.Config)
 	// reloading is told when a reload begins, and its result when that is over;
@@ -101,6 +103,9 @@ func (r *reloader) take(ctx context.Context, data []byte) (server.Reloaded, erro
 	for _, c := range out.Changes {
 		r.log.Info("configuration changed", "change", c)
 	}
+	if len(out.Changes) > 0 {
+		r.tell(plan.Event{Kind: plan.EventConfigTaken, Text: strings.Join(out.Changes, "; ")})
+	}
 	for _, w := range next.Warnings() {
 		r.log.Warn("configuration: " + w)
 	}
@@ -135,6 +140,7 @@ func (r *reloader) refuse(ctx context.Context, err error) error {
 	status.Error = "the file has changed and is not good, so the last good one holds: " + err.Error()
 	if status.Error != r.noted.Error { // or it is the same file, looked at again
 		r.counts(server.ReloadRejected)
+		r.tell(plan.Event{Kind: plan.EventConfigRejected, Text: err.Error()})
 	}
 	r.note(ctx, status)
 	return err

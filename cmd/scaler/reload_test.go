@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -24,6 +25,7 @@ type fakeTarget struct {
 	tokens []register.Token
 	rate   int
 	told   int // of what was taken over
+	events []plan.EventKind
 }
 
 func (f *fakeTarget) Reconfigure(_ context.Context, cfg pool.Config) error {
@@ -51,6 +53,7 @@ func reloading(t *testing.T) (r *reloader, f *fakeTarget, text string, log *byte
 		setPools:  func(c *config.Config) error { f.pools = c; return nil },
 		setTokens: func(tokens []register.Token, perMinute int) { f.tokens, f.rate = tokens, perMinute },
 		taken:     func(*config.Config) { f.told++ },
+		tell:      func(e plan.Event) { f.events = append(f.events, e.Kind) },
 	}
 	r.begin(t.Context())
 	return r, f, string(data), log
@@ -77,6 +80,9 @@ func TestReloadTakesOverAGoodEdit(t *testing.T) {
 	}
 	if f.status.Error != "" || f.status.Path != r.path || f.status.LoadedAt.IsZero() {
 		t.Errorf("status %+v", f.status)
+	}
+	if !slices.Equal(f.events, []plan.EventKind{plan.EventConfigTaken}) {
+		t.Errorf("events %q", f.events)
 	}
 	log.Reset()
 	if out, err = r.Reload(t.Context()); err != nil || len(out.Changes) > 0 || log.Len() > 0 {
@@ -116,6 +122,9 @@ func TestReloadRefusesABadEdit(t *testing.T) {
 			}
 			if !strings.Contains(f.status.Error, err.Error()) || f.status.LoadedAt != loaded {
 				t.Errorf("status %+v", f.status)
+			}
+			if _, err := r.Reload(t.Context()); err == nil || !slices.Equal(f.events, []plan.EventKind{plan.EventConfigRejected}) {
+				t.Errorf("once more: %v; events %q, want one", err, f.events)
 			}
 			f.err = nil
 			write(t, r.path, text)

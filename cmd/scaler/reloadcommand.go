@@ -28,20 +28,17 @@ jobs and go. Some changes take effect after a restart only; they are listed.`,
 			if err != nil {
 				return err
 			}
-			if asJSON {
-				return printJSON(cmd.OutOrStdout(), out)
-			}
-			var b bytes.Buffer
-			for _, c := range out.Changes {
-				fmt.Fprintln(&b, clean(c))
-			}
-			for _, c := range out.Restart {
-				fmt.Fprintf(&b, "%s (restart scaler to take this over)\n", clean(c))
-			}
-			if b.Len() == 0 {
-				b.WriteString("Nothing has changed.\n")
-			}
-			return printTo(cmd.OutOrStdout(), b.Bytes())
+			return show(cmd, asJSON, out, func(b *bytes.Buffer) {
+				for _, c := range out.Changes {
+					fmt.Fprintln(b, clean(c))
+				}
+				for _, c := range out.Restart {
+					fmt.Fprintf(b, "%s (restart scaler to take this over)\n", clean(c))
+				}
+				if b.Len() == 0 {
+					b.WriteString("Nothing has changed.\n")
+				}
+			})
 		},
 	}
 	flags.add(cmd)

@@ -34,6 +34,7 @@ func newRootCommand() *cobra.Command {
 	root := newGroup("scaler", "Runner containers for the jobs of a Gitea server",
 		newDoctorCommand(), newDoctorProbeCommand(),
 		newRunCommand(), newValidateCommand(), newPlanCommand(), newExplainCommand(), newStatusCommand(), newHealthCommand(), newReapCommand(), newReloadCommand(), newSimulateCommand(),
+		newPauseCommand(), newResumeCommand(), newDrainCommand(), newStartCommand(),
 		newGroup("runner", "Look at single runners", newRunnerListCommand(), newRunnerShowCommand(), newRunnerExportCommand()),
 		newTokenCommand(),
 		newWebhookCommand(),

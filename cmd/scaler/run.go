@@ -68,7 +68,7 @@ func runDaemon(ctx context.Context, path string, cfg *config.Config, level *slog
 	}
 	reloads := &reloader{path: path, log: log, level: level, fleet: p.fleet, instance: store.Instance(), running: cfg,
 		setPools:  func(c *config.Config) error { return p.engine.SetPools(dockerPools(c), pullHolds(c.Docker)) },
-		setTokens: p.registrar.SetTokens,
+		setTokens: p.registrar.SetTokens, tell: p.journal.Add,
 		taken: func(c *config.Config) {
 			ready.change(c.Docker)
 			tell.SetTargets(notificationTargets(c))
@@ -90,6 +90,7 @@ func runDaemon(ctx context.Context, path string, cfg *config.Config, level *slog
 	if cfg.Webhook != nil && cfg.Webhook.Create {
 		go makeHooks(ctx, cfg, p.gitea, log)
 	}
+	p.journal.Add(plan.Event{Kind: plan.EventDaemonStarted, Text: "version " + readBuildInfo().Version})
 	defer p.measure(ctx)()
 	return runFleet(ctx, p, servers, manager, log)
 }
@@ -118,7 +119,10 @@ func runFleet(ctx context.Context, p parts, servers []service, manager *systemd,
 		manager.isReady()
 		log.Info("ready")
 	})
-	stop := context.AfterFunc(ctx, manager.stops)
+	stop := context.AfterFunc(ctx, func() {
+		p.journal.Add(plan.Event{Kind: plan.EventDaemonStops})
+		manager.stops()
+	})
 	defer stop()
 	defer manager.stops() // which may have had no turn yet
 	err := p.fleet.Run(ctx)

@@ -25,13 +25,10 @@ func newRunnerListCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if asJSON {
-				return printJSON(cmd.OutOrStdout(), runners)
-			}
-			var b bytes.Buffer
-			fmt.Fprintf(&b, "RUNNERS (%d)\n", len(runners))
-			writeRunners(&b, runners, time.Now())
-			return printTo(cmd.OutOrStdout(), b.Bytes())
+			return show(cmd, asJSON, runners, func(b *bytes.Buffer) {
+				fmt.Fprintf(b, "RUNNERS (%d)\n", len(runners))
+				writeRunners(b, runners, time.Now())
+			})
 		},
 	}
 	flags.add(cmd)
@@ -50,12 +47,7 @@ func newRunnerShowCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if asJSON {
-				return printJSON(cmd.OutOrStdout(), r)
-			}
-			var b bytes.Buffer
-			writeRunner(&b, r, time.Now())
-			return printTo(cmd.OutOrStdout(), b.Bytes())
+			return show(cmd, asJSON, r, func(b *bytes.Buffer) { writeRunner(b, r, time.Now()) })
 		},
 	}
 	flags.add(cmd)

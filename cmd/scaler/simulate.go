@@ -100,12 +100,7 @@ func (s *simulateFlags) run(cmd *cobra.Command) error {
 			return err
 		}
 	}
-	if s.asJSON {
-		return printJSON(cmd.OutOrStdout(), newSimulation(report))
-	}
-	var b bytes.Buffer
-	writeSimulation(&b, report)
-	return printTo(cmd.OutOrStdout(), b.Bytes())
+	return show(cmd, s.asJSON, newSimulation(report), func(b *bytes.Buffer) { writeSimulation(b, report) })
 }
 
 // name says what is replayed.

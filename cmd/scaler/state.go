@@ -111,13 +111,7 @@ func checkState(cmd *cobra.Command, path, source, instanceDir string, asJSON boo
 	for _, rec := range found.Records {
 		r.Phases[string(rec.Phase)]++
 	}
-	if asJSON {
-		err = printJSON(cmd.OutOrStdout(), r)
-	} else {
-		var b bytes.Buffer
-		writeStateReport(&b, r)
-		err = printTo(cmd.OutOrStdout(), b.Bytes())
-	}
+	err = show(cmd, asJSON, r, func(b *bytes.Buffer) { writeStateReport(b, r) })
 	if err == nil && !r.Good {
 		err = &exitError{exitFailure}
 	}

@@ -29,12 +29,7 @@ With --watch a terminal is redrawn each second until Ctrl-C. Elsewhere, and with
 			if err != nil {
 				return err
 			}
-			if asJSON {
-				return printJSON(cmd.OutOrStdout(), s)
-			}
-			var b bytes.Buffer
-			writeStatus(&b, s, time.Now(), textWidth)
-			return printTo(cmd.OutOrStdout(), b.Bytes())
+			return show(cmd, asJSON, s, func(b *bytes.Buffer) { writeStatus(b, s, time.Now(), textWidth) })
 		},
 	}
 	flags.add(cmd)

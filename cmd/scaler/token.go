@@ -164,12 +164,7 @@ func newTokenListCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if asJSON {
-				return printJSON(cmd.OutOrStdout(), tokens)
-			}
-			var b bytes.Buffer
-			writeTokens(&b, tokens, time.Now())
-			return printTo(cmd.OutOrStdout(), b.Bytes())
+			return show(cmd, asJSON, tokens, func(b *bytes.Buffer) { writeTokens(b, tokens, time.Now()) })
 		},
 	}
 	flags.add(cmd)
@@ -191,15 +186,12 @@ func newTokenShowCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if asJSON {
-				return printJSON(cmd.OutOrStdout(), struct {
-					Token   plan.Token       `json:"token"`
-					Runners []plan.Enrolment `json:"runners"`
-				}{t, runners})
-			}
-			var b bytes.Buffer
-			writeToken(&b, t, runners, time.Now())
-			return printTo(cmd.OutOrStdout(), b.Bytes())
+			return show(cmd, asJSON, struct {
+				Token   plan.Token       `json:"token"`
+				Runners []plan.Enrolment `json:"runners"`
+			}{t, runners}, func(b *bytes.Buffer) {
+				writeToken(b, t, runners, time.Now())
+			})
 		},
 	}
 	flags.add(cmd)

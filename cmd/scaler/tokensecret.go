@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -144,12 +145,8 @@ type shownSecret struct {
 // printSecret prints a secret alone on standard output, so that it can be piped
 // on, and beside it what is to be done with it.
 func printSecret(cmd *cobra.Command, made plan.NewToken, asJSON bool, advice string) error {
-	var err error
-	if asJSON {
-		err = printJSON(cmd.OutOrStdout(), shownSecret{made.Secret.Reveal(), made.Token})
-	} else {
-		err = printTo(cmd.OutOrStdout(), []byte(made.Secret.Reveal()+"\n"))
-	}
+	secret := made.Secret.Reveal()
+	err := show(cmd, asJSON, shownSecret{secret, made.Token}, func(b *bytes.Buffer) { fmt.Fprintln(b, secret) })
 	if err != nil {
 		return fmt.Errorf("the secret of token %s is lost, scaler token reset makes another: %w", made.Token.Name, err)
 	}

@@ -1,9 +1,8 @@
 package main
 
 import (
-	"encoding/json"
+	"bytes"
 	"fmt"
-	"io"
 	"runtime"
 	"runtime/debug"
 
@@ -55,32 +54,15 @@ func newVersionCommand() *cobra.Command {
 		Use: "version", Short: "Print the version of this binary", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			b := readBuildInfo()
-			if asJSON {
-				return printJSON(cmd.OutOrStdout(), b)
-			}
-			commit := ""
-			if b.Commit != "" {
-				commit = "commit " + b.Commit + "\n"
-			}
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "scaler %s\n%s%s %s/%s\n", b.Version, commit, b.Go, b.OS, b.Arch)
-			return err
+			return show(cmd, asJSON, b, func(text *bytes.Buffer) {
+				fmt.Fprintf(text, "scaler %s\n", b.Version)
+				if b.Commit != "" {
+					fmt.Fprintf(text, "commit %s\n", b.Commit)
+				}
+				fmt.Fprintf(text, "%s %s/%s\n", b.Go, b.OS, b.Arch)
+			})
 		},
 	}
 	addJSONFlag(cmd, &asJSON)
 	return cmd
-}
-
-func addJSONFlag(cmd *cobra.Command, asJSON *bool) {
-	cmd.Flags().BoolVar(asJSON, "json", false, "print JSON")
-}
-
-// printJSON prints one indented document.
-func printJSON(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	if err := enc.Encode(v); err != nil {
-		return fmt.Errorf("print JSON: %w", err)
-	}
-	return nil
 }

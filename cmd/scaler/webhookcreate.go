@@ -122,19 +122,16 @@ func (s webhookSite) hooks(ctx context.Context, scope plan.Scope) ([]gitea.Hook,
 
 // printOutcomes prints what has become of the webhooks.
 func printOutcomes(cmd *cobra.Command, outcomes []hookOutcome, asJSON bool) error {
-	if asJSON {
-		return printJSON(cmd.OutOrStdout(), outcomes)
-	}
-	var b bytes.Buffer
-	rows := [][]string{{"SCOPE", "WEBHOOK", "ID", "WHY"}}
-	for _, o := range outcomes {
-		id := ""
-		if o.ID != 0 {
-			id = fmt.Sprint(o.ID)
+	return show(cmd, asJSON, outcomes, func(b *bytes.Buffer) {
+		rows := [][]string{{"SCOPE", "WEBHOOK", "ID", "WHY"}}
+		for _, o := range outcomes {
+			id := ""
+			if o.ID != 0 {
+				id = fmt.Sprint(o.ID)
+			}
+			rows = append(rows, []string{o.Scope.String(), o.Did, orDash(id), orDash(clean(o.Why))})
 		}
-		rows = append(rows, []string{o.Scope.String(), o.Did, orDash(id), orDash(clean(o.Why))})
-	}
-	fmt.Fprintf(&b, "Events are sent to %s.\n", outcomes[0].URL)
-	table(&b, rows)
-	return printTo(cmd.OutOrStdout(), b.Bytes())
+		fmt.Fprintf(b, "Events are sent to %s.\n", outcomes[0].URL)
+		table(b, rows)
+	})
 }

@@ -227,15 +227,12 @@ func (t *webhookTest) await(ctx context.Context, subject string, before webhook.
 
 // print prints what was found.
 func (t *webhookTest) print(cmd *cobra.Command, asJSON bool) error {
-	if asJSON {
-		return printJSON(cmd.OutOrStdout(), t.findings)
-	}
-	var b bytes.Buffer
-	for _, f := range t.findings {
-		wrap(&b, fmt.Sprintf("%-8s ", f.Result), clean(f.Subject+": "+f.Detail), 100)
-		if f.Remedy != "" {
-			wrap(&b, "         To do: ", clean(f.Remedy), 100)
+	return show(cmd, asJSON, t.findings, func(b *bytes.Buffer) {
+		for _, f := range t.findings {
+			wrap(b, fmt.Sprintf("%-8s ", f.Result), clean(f.Subject+": "+f.Detail), 100)
+			if f.Remedy != "" {
+				wrap(b, "         To do: ", clean(f.Remedy), 100)
+			}
 		}
-	}
-	return printTo(cmd.OutOrStdout(), b.Bytes())
+	})
 }

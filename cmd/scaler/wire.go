@@ -57,12 +57,14 @@ func wire(cfg *config.Config, store *state.Store, log *slog.Logger, change ...fu
 	if err != nil {
 		return parts{}, err
 	}
-	p := parts{gitea: client, engine: engine, calls: calls, meter: meter, delivered: server.NewDeliveries(), registrar: register.New(client, client, registrationTokens(cfg), cfg.Limits.Registrations), journal: journal.New(keptEvents)}
+	p := parts{gitea: client, engine: engine, calls: calls, meter: meter, delivered: server.NewDeliveries(), journal: journal.New(keptEvents),
+		registrar: register.New(client, client, registrationTokens(cfg), cfg.Limits.Registrations)}
 	fleetCfg := fleetConfig(cfg, store.Instance())
 	for _, c := range change {
 		c(&fleetCfg)
 	}
-	ports := pool.Ports{Engine: engine, Images: engine, Inspector: engine, Sweeper: engine, Sizer: engine, Forge: client, Registrar: p.registrar, Voice: client, Store: store, History: store, Meter: meter}
+	ports := pool.Ports{Engine: engine, Images: engine, Inspector: engine, Follower: engine, Sweeper: engine, Sizer: engine, Forge: client, Registrar: p.registrar, Voice: client,
+		Store: store, History: store, Meter: meter, Journal: p.journal}
 	own := &ownRunners{engine: engine}
 	if cfg.Gateway != nil {
 		if p.gateway, err = newGateway(cfg, p, store, own, log); err != nil {

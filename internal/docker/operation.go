@@ -21,6 +21,7 @@ const (
 	opContainerRemove  operation = "container_remove"
 	opContainerSignal  operation = "container_signal"
 	opContainerStart   operation = "container_start"
+	opContainerUsage   operation = "container_usage"
 	opFilesLook        operation = "files_look"
 	opFilesPut         operation = "files_put"
 	opFilesRead        operation = "files_read"

@@ -73,6 +73,7 @@ type container struct {
 	printed          []string
 	term             chan struct{}
 	kill             context.CancelFunc
+	started          time.Time
 }
 
 // New returns an engine without containers. The process runs in each that is
@@ -174,7 +175,7 @@ func (e *Engine) Start(ctx context.Context, id string, files []plan.File) error 
 	}
 	c.files[IDFile] = []byte(id)
 	ctx, kill := context.WithCancel(context.Background())
-	c.state, c.kill, c.term = plan.ContainerRunning, kill, make(chan struct{})
+	c.state, c.kill, c.term, c.started = plan.ContainerRunning, kill, make(chan struct{}), time.Now()
 	process, given := e.process, c.files
 	e.running.Go(func() {
 		code := process(ctx, c.term, given)

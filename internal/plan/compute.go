@@ -28,6 +28,9 @@ func Compute(spec Spec, snap Snapshot) Plan {
 	if snap.Hold == "" {
 		c.renew()
 		c.keepReady()
+	}
+	c.startAsked()
+	if snap.Hold == "" {
 		c.nudge()
 		c.shrink()
 		c.useStandby()

@@ -91,6 +91,9 @@ func TestStartHoldIsAHoldOfEachPool(t *testing.T) {
 			spec.Pools[i].Hold = orElse(spec.Pools[i].Hold, pressed)
 		}
 		want := Compute(spec, snap)
+		for i := range want.Pools { // which of the two it is is another matter
+			got.Pools[i].HoldKind, want.Pools[i].HoldKind = "", ""
+		}
 		if !reflect.DeepEqual(got.Actions, want.Actions) || !reflect.DeepEqual(got.Pools, want.Pools) {
 			t.Fatalf("seed %d: actions %v, want %v", seed, lines(got), lines(want))
 		}

@@ -20,9 +20,12 @@ func (c *computation) leave() {
 			c.standBy(r)
 		case c.unknown(r):
 		case r.HasJob:
-			if p := c.byName[r.Pool]; p == nil && r.takesMore() {
+			p := c.byName[r.Pool]
+			switch {
+			case c.withdraw(p, r):
+			case p == nil && r.takesMore():
 				c.takeOut(r, CauseNoPool, "its pool is no longer configured: it finishes its job first")
-			} else {
+			default:
 				c.retire(p, r)
 			}
 		case r.Gone:
@@ -33,7 +36,7 @@ func (c *computation) leave() {
 	}
 	for _, p := range c.pools {
 		// All that were buried at once: one by one would take long.
-		p.idle = slices.DeleteFunc(p.idle, func(r *Runner) bool { return (r.Gone || p.spent(r)) && !c.unknown(r) })
+		p.idle = slices.DeleteFunc(p.idle, func(r *Runner) bool { return (r.Gone || r.Leave != nil || p.spent(r)) && !c.unknown(r) })
 	}
 	c.shed()
 }
@@ -44,7 +47,7 @@ func (c *computation) leave() {
 // to wait.
 func (c *computation) restart(r *Runner) bool {
 	p := c.byName[r.Pool]
-	if p == nil || r.Ephemeral || r.Told || r.Gone || !r.Registered || p.alive >= p.Max {
+	if p == nil || r.Ephemeral || r.Told || r.Gone || !r.Registered || r.Leave != nil || p.alive >= p.most() {
 		return false
 	}
 	if p.spent(r) || differs(p.Renewal.Recipe.Registration, r.Recipe.Registration) {
@@ -93,6 +96,9 @@ func (c *computation) step(r *Runner) {
 			c.act(ActionKill, r, fmt.Sprintf("told to stop, has had no job for %s and still runs", short(age)))
 		}
 	case PhaseStarting:
+		if c.withdraw(p, r) {
+			return
+		}
 		if boot := c.snap.Now.Sub(r.StartedAt); p != nil && p.BootTimeout > 0 && !r.StartedAt.IsZero() && boot >= p.BootTimeout {
 			c.lose(p, r)
 			c.takeOut(r, CauseBoot, fmt.Sprintf("not online %s after its start (boot_timeout %s)", short(boot), short(p.BootTimeout)))
@@ -100,9 +106,11 @@ func (c *computation) step(r *Runner) {
 			c.takeOut(r, CauseNoPool, "its pool is no longer configured")
 		}
 	case PhaseIdle:
-		if p == nil {
+		switch {
+		case c.withdraw(p, r):
+		case p == nil:
 			c.takeOut(r, CauseNoPool, "its pool is no longer configured")
-		} else {
+		default:
 			c.retire(p, r)
 		}
 	}
@@ -122,10 +130,10 @@ func stopLimit(p *pool, r *Runner) (limit time.Duration, known bool) {
 }
 
 // shed takes out idle runners above a pool's max, as after an edit that
-// lowered it, or in a window that does.
+// lowered it, or in a window that does, and all of them if it is drained.
 func (c *computation) shed() {
 	for _, p := range c.pools {
-		for len(p.idle) > 0 && p.alive > p.Max && !c.unknown(p.idle[0]) {
+		for len(p.idle) > 0 && p.alive > p.most() && !c.unknown(p.idle[0]) {
 			r := p.idle[0]
 			cause, reason := c.whyShed(p)
 			c.takeOut(r, cause, reason+c.window(p, cause == CauseMax && p.span.window.Max != nil))
@@ -140,15 +148,15 @@ func (c *computation) shed() {
 // job: they finish the one that they have, and get no other. Ephemeral ones go
 // by themselves.
 func (c *computation) shedBusy(p *pool) {
-	if p.alive <= p.Max {
+	if p.alive <= p.most() {
 		return
 	}
 	for i := range c.snap.Runners {
 		r := &c.snap.Runners[i]
-		if p.alive <= p.Max {
+		if p.alive <= p.most() {
 			return
 		}
-		if r.Pool != p.Name || !r.HasJob || !r.takesMore() || c.unknown(r) || p.spent(r) {
+		if r.Pool != p.Name || !r.HasJob || !r.takesMore() || r.Leave != nil || c.unknown(r) || p.spent(r) {
 			continue
 		}
 		cause, reason := c.whyShed(p)
@@ -157,10 +165,13 @@ func (c *computation) shedBusy(p *pool) {
 	}
 }
 
-// whyShed is why a pool gives up runners above its max.
+// whyShed is why a pool gives up runners with which nothing is wrong.
 func (c *computation) whyShed(p *pool) (Cause, string) {
 	if c.spec.Shutdown {
 		return CauseShutdown, "the daemon is draining to shut down"
+	}
+	if p.drained() {
+		return CauseDrained, "the pool is " + p.Paused.why(c.snap.Now)
 	}
 	return CauseMax, fmt.Sprintf("the pool's max is %d and it has %d", p.Max, p.alive)
 }

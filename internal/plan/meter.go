@@ -13,6 +13,7 @@ const (
 	CauseIdle    Cause = "idle"    // the pool keeps so many ready
 	CauseStandby Cause = "standby" // made ahead, and not started yet
 	CauseRestart Cause = "restart" // a persistent runner gets a new container
+	CauseAsked   Cause = "asked"   // somebody has asked for one more
 )
 
 // The causes of stops.
@@ -26,16 +27,17 @@ const (
 	CauseDeleted  Cause = "deleted"  // the server has it no more
 	CauseNoPool   Cause = "no_pool"  // its pool is not configured any more
 	CauseShutdown Cause = "shutdown" // the daemon drains to end
+	CauseDrained  Cause = "drained"  // somebody has drained it, or its pool
 )
 
 // StartCauses lists the causes of starts.
 func StartCauses() []Cause {
-	return []Cause{CauseJob, CauseMin, CauseIdle, CauseStandby, CauseRestart}
+	return []Cause{CauseJob, CauseMin, CauseIdle, CauseStandby, CauseRestart, CauseAsked}
 }
 
 // StopCauses lists the causes of stops.
 func StopCauses() []Cause {
-	return []Cause{CauseDone, CauseSurplus, CauseMax, CauseRenewal, CauseBoot, CauseUnwoken, CauseDeleted, CauseNoPool, CauseShutdown}
+	return []Cause{CauseDone, CauseSurplus, CauseMax, CauseRenewal, CauseBoot, CauseUnwoken, CauseDeleted, CauseNoPool, CauseShutdown, CauseDrained}
 }
 
 // Failure is at what a runner has failed.
@@ -102,5 +104,5 @@ func ObstacleKinds() []ObstacleKind {
 // HoldKinds lists the kinds of obstacles that keep a pool from starting
 // anything at all.
 func HoldKinds() []ObstacleKind {
-	return []ObstacleKind{ObstacleEngine, ObstacleServer, ObstacleToken, ObstacleBreaker, ObstacleHost, ObstacleBudget}
+	return []ObstacleKind{ObstaclePaused, ObstacleEngine, ObstacleServer, ObstacleToken, ObstacleBreaker, ObstacleHost, ObstacleBudget}
 }

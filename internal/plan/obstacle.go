@@ -14,6 +14,7 @@ type ObstacleKind string
 const (
 	ObstacleLabel    ObstacleKind = "label"    // it lacks entries of runs-on
 	ObstacleScope    ObstacleKind = "scope"    // its scope does not cover the repository
+	ObstaclePaused   ObstacleKind = "paused"   // somebody has paused or drained it
 	ObstacleEngine   ObstacleKind = "engine"   // the engine cannot be reached
 	ObstacleServer   ObstacleKind = "server"   // the jobs of its scope could not be read
 	ObstacleToken    ObstacleKind = "token"    // its registration token is disabled, refused or cannot be read
@@ -42,6 +43,9 @@ type Obstacle struct {
 // has to be over first is at the front.
 func (c *computation) holds(p *pool) []Obstacle {
 	var list []Obstacle
+	if p.Paused != nil {
+		list = append(list, p.paused(c.snap.Now))
+	}
 	if c.snap.Hold != "" {
 		list = append(list, Obstacle{Kind: ObstacleEngine, Reason: c.snap.Hold, Next: "once the engine answers"})
 	}
@@ -82,9 +86,12 @@ func (p *pool) held() Obstacle {
 func (c *computation) obstacles(p *pool) []Obstacle {
 	list := c.holds(p)
 	for i := range list {
-		if o := &list[i]; o.Kind == ObstacleHost || o.Kind == ObstacleBudget {
+		switch o := &list[i]; o.Kind {
+		case ObstacleHost, ObstacleBudget:
 			o.Reason = "nothing new starts: " + o.Reason // the same for all pools, so that it is said once
-		} else {
+		case ObstaclePaused:
+			o.Reason = "pool " + p.Name + " is " + o.Reason
+		default:
 			o.Reason = "pool " + p.Name + " is on hold: " + o.Reason
 		}
 	}

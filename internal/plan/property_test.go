@@ -69,6 +69,26 @@ func world(r *rand.Rand) (Spec, Snapshot) {
 	return spec, snap
 }
 
+// withOrders has people order some things in a random world.
+func withOrders(r *rand.Rand) (Spec, Snapshot) {
+	spec, snap := world(r)
+	for i := range spec.Pools {
+		p := &spec.Pools[i]
+		if r.IntN(6) == 0 {
+			p.Paused = &Pause{Since: ago(time.Hour), By: "alice", Drain: r.IntN(2) == 0}
+		}
+		if r.IntN(6) == 0 {
+			spec.Asked = append(spec.Asked, Ask{p.Name, "bob"})
+		}
+	}
+	for i := range snap.Runners {
+		if r.IntN(8) == 0 {
+			snap.Runners[i].Leave = &Pause{Since: ago(time.Minute), By: "alice", Drain: true}
+		}
+	}
+	return spec, snap
+}
+
 // apply does what the plan says, as far as it shows at once: starts appear as
 // starting runners, the others move by one phase.
 func apply(snap Snapshot, p Plan, spec Spec) Snapshot {
@@ -115,7 +135,7 @@ func apply(snap Snapshot, p Plan, spec Spec) Snapshot {
 func check(t *testing.T, seed uint64) {
 	t.Helper()
 	r := rand.New(rand.NewPCG(seed, 1))
-	spec, snap := world(r)
+	spec, snap := withOrders(r)
 	p := Compute(spec, snap)
 	byName := map[string]Runner{}
 	count := map[string]int{}
@@ -124,6 +144,7 @@ func check(t *testing.T, seed uint64) {
 		count[x.Pool]++
 	}
 	total, starts := len(snap.Runners), map[string]int{}
+	checkAsked(t, seed, spec, p)
 	for _, a := range p.Actions {
 		if a.Reason == "" {
 			t.Errorf("seed %d: %s %s%s has no reason", seed, a.Kind, a.Pool, a.Runner)
@@ -142,7 +163,8 @@ func check(t *testing.T, seed uint64) {
 				t.Errorf("seed %d: removes %s in phase %s", seed, a.Runner, x.Phase)
 			}
 		case ActionRestart:
-			if x.Phase != PhaseExited || x.Ephemeral || x.Told || x.Gone {
+			q := spec.Pool(x.Pool)
+			if x.Phase != PhaseExited || x.Ephemeral || x.Told || x.Gone || x.Leave != nil || q.Paused != nil {
 				t.Errorf("seed %d: restarts %+v", seed, x)
 			}
 		default:
@@ -155,8 +177,8 @@ func check(t *testing.T, seed uint64) {
 		}
 	}
 	for _, q := range spec.Pools {
-		if n := starts[q.Name]; n > 0 && (count[q.Name]+n > q.Max || q.Hold != "") {
-			t.Errorf("seed %d: pool %s has %d, starts %d, max %d, hold %q", seed, q.Name, count[q.Name], n, q.Max, q.Hold)
+		if n := starts[q.Name]; n > 0 && (count[q.Name]+n > q.Max || q.Hold != "" || q.Paused != nil) {
+			t.Errorf("seed %d: pool %s has %d, starts %d, max %d, hold %q, paused %v", seed, q.Name, count[q.Name], n, q.Max, q.Hold, q.Paused)
 		}
 	}
 	if spec.MaxRunners > 0 && len(starts) > 0 && total > spec.MaxRunners {
@@ -166,11 +188,32 @@ func check(t *testing.T, seed uint64) {
 
 	// What was freed may let the next plan start more; what was started must not.
 	settled := snap
+	spec.Asked = nil // what was asked for is asked for once
 	for range 20 {
 		settled = apply(settled, Compute(spec, settled), spec)
 	}
 	if again := Compute(spec, settled); len(again.Actions) > 0 {
 		t.Errorf("seed %d: after applying: %v", seed, lines(again))
+	}
+}
+
+// checkAsked holds a plan to what people asked for: each is answered, by a
+// start or with a reason.
+func checkAsked(t *testing.T, seed uint64, spec Spec, p Plan) {
+	t.Helper()
+	for _, a := range p.Actions {
+		if a.By != "" && a.Kind != ActionStart {
+			t.Errorf("seed %d: %s for %s", seed, a.Kind, a.By)
+		}
+	}
+	for i, a := range p.Answers {
+		started := slices.ContainsFunc(p.Actions, func(x Action) bool { return x.By == a.By && x.Pool == a.Pool })
+		if a.Ask != spec.Asked[i] || started == (a.Why != "") {
+			t.Errorf("seed %d: answer %+v to %+v, started %v", seed, a, spec.Asked[i], started)
+		}
+	}
+	if len(p.Answers) != len(spec.Asked) {
+		t.Errorf("seed %d: %d answers to %d questions", seed, len(p.Answers), len(spec.Asked))
 	}
 }
 

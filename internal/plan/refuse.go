@@ -52,7 +52,7 @@ func (r *refusals) of(job *Job, kind int32) refusal {
 func (c *computation) ofFull(p *pool) refusal {
 	list := c.obstacles(p)
 	if len(list) == 0 {
-		return refusal{why: "pool " + p.Name + " starts no more runners"}
+		return refusal{kind: ObstacleMax, why: "pool " + p.Name + " starts no more runners"}
 	}
 	r := refusal{why: list[0].Reason, next: list[0].Next, until: list[0].Until, kind: list[0].Kind}
 	for _, o := range list[1:] {

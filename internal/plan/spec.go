@@ -54,6 +54,9 @@ type Pool struct {
 	// ShutdownTimeout is how long a runner may take to finish its job after
 	// it was told to stop.
 	ShutdownTimeout time.Duration
+	// Paused, if not nil, says that somebody wants nothing to be started in this
+	// pool, or that it is to be drained.
+	Paused *Pause
 	// Hold, if not empty, says why nothing may be started in this pool.
 	Hold string
 	// HoldKind is what Hold is about: ObstacleBreaker, or else ObstacleToken.
@@ -99,6 +102,9 @@ type Spec struct {
 	// Shutdown says that the daemon drains to end. The pools' numbers are 0
 	// then; this is for the reasons.
 	Shutdown bool
+	// Asked are the runners that somebody has asked for beyond what the queue
+	// needs. A plan answers each.
+	Asked []Ask
 }
 
 // Index is the place of a pool among Pools, -1 if there is no such pool.
@@ -149,7 +155,10 @@ type Runner struct {
 	// more: somebody deleted it, or its job was cancelled.
 	Gone bool
 	// Told is true once it was told to stop.
-	Told      bool
+	Told bool
+	// Leave, if not nil, says that somebody wants it to go, after its job if it
+	// has one.
+	Leave     *Pause
 	CreatedAt time.Time
 	StartedAt time.Time // when its container was started, zero before
 	Since     time.Time // when it entered its phase
@@ -203,6 +212,7 @@ type Action struct {
 	Pool   string     `json:"pool"`
 	Runner string     `json:"runner,omitempty"` // empty for prepare, and for a start of one that is not on standby
 	Job    int64      `json:"job,omitempty"`    // the job that a start is for
+	By     string     `json:"by,omitempty"`     // who asked for it, empty for the planner itself
 	// Cause is set where a runner is started, and where its way out begins.
 	Cause  Cause  `json:"cause,omitempty"`
 	Reason string `json:"reason"`
@@ -258,6 +268,7 @@ type Plan struct {
 	Decisions []Decision  // one for each queued job, in order of age
 	Pools     []PoolCount // in the order of the Spec
 	Budgets   []Budget    // what is limited over all pools
+	Answers   []Answer    // to Spec.Asked, in its order
 }
 
 // Budget is what the runners of all pools take of something that is limited.

@@ -15,6 +15,8 @@ func (c *computation) standBy(r *Runner) {
 		c.end(ActionRemove, r, CauseNoPool, "its pool is no longer configured")
 	case r.Gone:
 		c.end(ActionRemove, r, CauseDeleted, "the server has deleted it")
+	case r.Leave != nil:
+		c.end(ActionRemove, r, CauseDrained, "it is "+r.Leave.why(c.snap.Now))
 	case p.stale(r, c.snap.Now):
 		c.end(ActionRemove, r, CauseRenewal, p.WhyReplaced(r, c.snap.Now))
 	case r.Prepared:
@@ -53,14 +55,17 @@ func (c *computation) useStandby() {
 // started, and removes those beyond the number that is kept.
 func (c *computation) keepStandby() {
 	for _, p := range c.pools {
-		keep := p.Standby
-		if p.Max == 0 {
+		keep, cause, why := p.Standby, CauseSurplus, ""
+		switch {
+		case p.drained():
+			keep, cause, why = 0, CauseDrained, "the pool is "+p.Paused.why(c.snap.Now)
+		case p.Max == 0:
 			keep = 0
 		}
 		for ; p.standby > keep && len(p.ready) > 0; p.standby-- {
 			r := p.ready[len(p.ready)-1]
 			p.ready = p.ready[:len(p.ready)-1]
-			c.end(ActionRemove, r, CauseSurplus, fmt.Sprintf("the pool keeps %d on standby and has %d", keep, p.standby))
+			c.end(ActionRemove, r, cause, orElse(why, fmt.Sprintf("the pool keeps %d on standby and has %d", keep, p.standby)))
 		}
 		if p.boot > 0 || p.Probe {
 			continue

@@ -75,6 +75,8 @@ type PoolStatus struct {
 	Hold     string `json:"hold,omitempty"` // why it starts nothing
 	// HoldKind is what Hold says in one word.
 	HoldKind ObstacleKind `json:"hold_kind,omitempty"`
+	// Paused is set while somebody has it start nothing, or has drained it.
+	Paused *Pause `json:"paused,omitempty"`
 	// Window is the window that holds, NextChange when another one will or
 	// none, and NextWindow what will hold then. Empty is the pool's own numbers.
 	Window     string    `json:"window,omitempty"`
@@ -112,9 +114,11 @@ type RunnerStatus struct {
 	LastJobAt time.Time `json:"last_job_at,omitzero"` // when the last one came or ended
 	// Outdated says why it is to be replaced, if it is.
 	Outdated string `json:"outdated,omitempty"`
-	Reason   string `json:"reason"` // why it was made
-	Note     string `json:"note,omitempty"`
-	History  []Step `json:"history,omitempty"`
+	// Leave is set if somebody has drained it.
+	Leave   *Pause `json:"leave,omitempty"`
+	Reason  string `json:"reason"` // why it was made
+	Note    string `json:"note,omitempty"`
+	History []Step `json:"history,omitempty"`
 }
 
 // Step is one entry of a runner's history.
@@ -151,7 +155,7 @@ func NewStatus(spec Spec, p Plan) Status {
 		q := spec.Pools[i]
 		s.Pools = append(s.Pools, PoolStatus{
 			Name: c.Name, Scope: q.Scope.String(), Labels: q.Labels, Min: c.Min, IdleWant: c.IdleWant, IdleWhy: c.IdleWhy, Max: c.Max,
-			Waiting: c.Waiting, Standby: c.Standby, Starting: c.Starting, Idle: c.Idle, Busy: c.Busy, Leaving: c.Leaving, Hold: c.Hold, HoldKind: c.HoldKind,
+			Waiting: c.Waiting, Standby: c.Standby, Starting: c.Starting, Idle: c.Idle, Busy: c.Busy, Leaving: c.Leaving, Hold: c.Hold, HoldKind: c.HoldKind, Paused: q.Paused,
 			Outdated: c.Outdated, RampUntil: c.RampUntil, CoolingUntil: c.CoolingUntil, Window: c.Schedule.Window, NextChange: c.Schedule.Next, NextWindow: c.Schedule.NextWindow,
 		})
 	}

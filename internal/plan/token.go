@@ -142,12 +142,13 @@ type Enrolment struct {
 type AuditEntry struct {
 	Seq    uint64    `json:"seq"` // counts up from 1, without gaps
 	At     time.Time `json:"at"`
-	Action string    `json:"action"`           // "register", "refuse", "token.create", …
+	Action string    `json:"action"`           // "register", "refuse", "token.create", "pool.pause", …
 	Actor  string    `json:"actor,omitempty"`  // who did it: "socket uid 0", "web alice", empty for a runner
 	Source string    `json:"source,omitempty"` // address that it came from
 	Token  string    `json:"token,omitempty"`  // name of the token
 	// TokenID is the token's ID.
 	TokenID  string `json:"token_id,omitempty"`
+	Pool     string `json:"pool,omitempty"`
 	Runner   string `json:"runner,omitempty"`
 	RunnerID int64  `json:"runner_id,omitempty"`
 	Detail   string `json:"detail,omitempty"`

@@ -101,7 +101,7 @@ func TestComputeGoesByTheNumbersThatHold(t *testing.T) {
 			p.Actions[i].Reason = ""
 		}
 		for i := range p.Decisions {
-			p.Decisions[i].Reason, p.Decisions[i].Next = "", ""
+			p.Decisions[i].Reason, p.Decisions[i].Next, p.Decisions[i].Kind = "", "", ""
 		}
 		for i := range p.Pools {
 			p.Pools[i].Schedule = ScheduleState{}

@@ -41,10 +41,13 @@ func retryPause(failures int) time.Duration { return min(retryMin<<min(failures-
 // apply begins what the plan says. Each step runs beside the loop, under a
 // deadline of its own, and is finished even if the daemon is told to end.
 func (m *Manager) apply(ctx context.Context, seen *observation, p plan.Plan) {
+	asked := make(named)
 	for _, a := range p.Actions {
 		if a.Kind == plan.ActionPrepare || a.Kind == plan.ActionStart && a.Runner == "" {
 			m.meterAction(a)
-			m.begin(ctx, m.newRunner(a), string(a.Kind), evidence{})
+			r := m.newRunner(a)
+			asked.note(a, r)
+			m.begin(ctx, r, string(a.Kind), evidence{})
 			continue
 		}
 		r := m.runners[a.Runner]
@@ -58,6 +61,7 @@ func (m *Manager) apply(ctx context.Context, seen *observation, p plan.Plan) {
 			m.nudges[a.Pool]++
 		case plan.ActionStart:
 			r.rec.Reason = a.Reason
+			asked.note(a, r)
 		default:
 			r.rec.Note = a.Reason
 		}
@@ -67,6 +71,7 @@ func (m *Manager) apply(ctx context.Context, seen *observation, p plan.Plan) {
 		}
 		m.begin(ctx, r, string(a.Kind), end)
 	}
+	m.answerAsks(p.Answers, asked)
 	m.resume(ctx)
 }
 
@@ -196,6 +201,7 @@ func (m *Manager) settle(res result) {
 	log := m.log.With("cycle", m.cycle, "pool", res.rec.Pool, "runner", res.rec.Name)
 	m.judge(res)
 	m.meterEnd(r, res)
+	m.tellPhases(r)
 	r.gone = r.gone || res.deleted
 	if res.alive {
 		m.revive(r, time.Now())
@@ -207,6 +213,7 @@ func (m *Manager) settle(res result) {
 	}
 	if res.gone {
 		delete(m.runners, res.rec.Name)
+		delete(m.orders.runners, res.rec.Name)
 		m.remember(res.rec, res.sweepErr)
 		if m.cfg.OnRemoved != nil {
 			m.cfg.OnRemoved(res.rec.Status())

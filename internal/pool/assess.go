@@ -225,6 +225,7 @@ func (m *Manager) discard(ctx context.Context, c plan.Container) error {
 	}
 	m.ports.Meter.Reaped(plan.RemainsContainer, 1)
 	m.log.Info("container removed that was never started and whose pool is not configured", "pool", c.Pool, "runner", c.Runner)
+	m.tell(plan.Event{Kind: plan.EventOrphan, Pool: c.Pool, Runner: c.Runner, Text: "a container that was never started and whose pool is not configured"})
 	return nil
 }
 

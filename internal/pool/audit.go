@@ -125,6 +125,7 @@ func (m *Manager) reap(ctx context.Context, c corpse) {
 	if err == nil {
 		m.ports.Meter.Reaped(plan.RemainsCorpse, 1)
 		m.log.Info("corpse deleted", "runner", c.name, "scope", c.scope.String(), "id", c.id)
+		m.tell(plan.Event{Kind: plan.EventCorpse, Runner: c.name, Text: "offline at the server, with neither record nor container"})
 		delete(m.corpses, c)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"scaler.io/scaler/internal/plan"
@@ -13,6 +14,7 @@ import (
 // it has passed, however often it is seen in between.
 type conditions struct {
 	log  *slog.Logger
+	tell func(plan.Event)
 	open map[string]condition
 }
 
@@ -23,8 +25,8 @@ type condition struct {
 	cause string
 }
 
-func newConditions(log *slog.Logger) *conditions {
-	return &conditions{log: log, open: make(map[string]condition)}
+func newConditions(log *slog.Logger, tell func(plan.Event)) *conditions {
+	return &conditions{log: log, tell: tell, open: make(map[string]condition)}
 }
 
 // set states the condition of a subject; an empty message means that it is
@@ -39,7 +41,9 @@ func (c *conditions) setCause(subject, cause, message string, now time.Time) {
 	if message == "" {
 		if open {
 			delete(c.open, subject)
-			c.log.Info("problem is over", "subject", subject, "lasted", now.Sub(was.Since).Round(time.Second).String())
+			lasted := now.Sub(was.Since).Round(time.Second).String()
+			c.log.Info("problem is over", "subject", subject, "lasted", lasted)
+			c.tell(about(plan.Event{At: now, Kind: plan.EventProblemOver, Text: "after " + lasted}, subject))
 		}
 		return
 	}
@@ -47,13 +51,28 @@ func (c *conditions) setCause(subject, cause, message string, now time.Time) {
 	switch {
 	case !open:
 		c.log.Warn("problem", "subject", subject, "err", message)
+		c.tell(about(plan.Event{At: now, Kind: plan.EventProblem, Text: message}, subject))
 	case cause != was.cause:
 		c.log.Warn("problem has changed", "subject", subject, "err", message)
+		c.tell(about(plan.Event{At: now, Kind: plan.EventProblem, Text: message}, subject))
 	}
 	if open {
 		is.Since = was.Since
 	}
 	c.open[subject] = is
+}
+
+// about says in an event what it is about.
+func about(e plan.Event, subject string) plan.Event {
+	kind, name, _ := strings.Cut(subject, " ")
+	switch kind {
+	case "pool":
+		e.Pool = name
+	case "runner":
+		e.Runner = name
+	}
+	e.Text = subject + ": " + e.Text
+	return e
 }
 
 // list returns the open problems in a fixed order.

@@ -76,6 +76,7 @@ func (m *Manager) clearJobs(ctx context.Context, rec state.Record) error {
 	if len(removed) > 0 {
 		m.ports.Meter.Reaped(plan.RemainsJob, len(removed))
 		m.log.Info("leftovers of a job removed", "pool", rec.Pool, "runner", rec.Name, "removed", strings.Join(removed, ", "))
+		m.tell(plan.Event{Kind: plan.EventOrphan, Pool: rec.Pool, Runner: rec.Name, Text: "left by a job: " + strings.Join(removed, ", ")})
 	}
 	return err
 }

@@ -174,7 +174,7 @@ func (m *Manager) viewJobs(ctx context.Context, scope plan.Scope, n *need, v *sc
 // spec is the configured one with what is true at the moment.
 func (m *Manager) spec(seen *observation) plan.Spec {
 	spec := m.cfg.Spec
-	spec.CanNudge, spec.Shutdown = m.canNudge, m.draining
+	spec.CanNudge, spec.Shutdown, spec.Asked = m.canNudge, m.draining, m.orders.asked()
 	spec.Pools = slices.Clone(spec.Pools)
 	tokens := make(map[string]error) // most pools share one, and to look at it is to read a file
 	for i := range spec.Pools {
@@ -186,6 +186,7 @@ func (m *Manager) spec(seen *observation) plan.Spec {
 			tokens[name] = err
 		}
 		m.setHold(p, err, seen.at)
+		p.Paused = m.orders.pausedBy(p.Name)
 		p.Probe = m.breakers[p.Name].probing
 		p.NudgedAt = m.nudged[p.Name]
 		p.Renewal.Recipe = m.recipeOf(p.Name)
@@ -270,7 +271,7 @@ func (m *Manager) forPlan(r *runner, now time.Time) plan.Runner {
 	p := plan.Runner{
 		Name: r.rec.Name, Pool: r.rec.Pool, Scope: r.rec.Scope, Phase: r.rec.Phase, Ephemeral: r.rec.Ephemeral,
 		Used: r.rec.Used, HasJob: r.job != nil, JobSeen: r.jobSeen, LastJobAt: r.rec.LastJobAt, Jobs: r.rec.Jobs, Recipe: r.rec.Recipe, Labels: m.otherLabels(r), CreatedAt: r.rec.CreatedAt, StartedAt: r.rec.StartedAt, Since: r.rec.Since, Note: r.rec.Note,
-		Registered: r.rec.Identity != nil, Gone: r.gone, Told: r.rec.Signalled, Cost: r.rec.Cost,
+		Registered: r.rec.Identity != nil, Gone: r.gone, Told: r.rec.Signalled, Leave: m.orders.drainedBy(r.rec.Name), Cost: r.rec.Cost,
 		Prepared: r.op == "" && r.rec.Phase == plan.PhaseStandby && r.rec.Identity != nil && !now.Before(r.retryAt),
 	}
 	if r.job != nil {

@@ -107,6 +107,8 @@ type Manager struct {
 	cycleTook  time.Duration // the last one
 	started    time.Time
 	jobsWait   bool // as of the last cycle
+	orders     orders
+	told       told // what the journal has been told
 
 	starts   *places // for the starts that may be under way
 	ends     *places // likewise for removals
@@ -144,6 +146,8 @@ type runner struct {
 	suspect bool
 	// gone is set if the server was asked for the runner and does not have it.
 	gone bool
+	// told is how many steps of its history the journal has been told.
+	told int
 	// retryAt and retries pace a step that fails again and again.
 	retryAt time.Time
 	retries int
@@ -176,14 +180,16 @@ func New(cfg Config, ports Ports, log *slog.Logger) *Manager {
 	m := &Manager{
 		version: cfg.Version, instance: cfg.Instance, cfg: cfg, ports: ports, log: log, retired: make(map[string]Options),
 		runners: make(map[string]*runner), breakers: make(map[string]*breaker), recent: make(map[string]*plan.Recent),
-		conditions: newConditions(log), canNudge: true,
+		canNudge:  true,
 		firstSeen: make(map[int64]time.Time), jobsRead: make(map[plan.Scope]time.Time), nudged: make(map[string]time.Time), corpses: make(map[corpse]time.Time),
 		leftovers: make(map[string]leftover), nudges: make(map[string]uint64),
 		starts: newPlaces(cfg.ParallelStarts), ends: newPlaces(cfg.ParallelStarts),
-		pace: newPace(cfg.Pace), arrivals: newArrivals(),
+		pace: newPace(cfg.Pace), arrivals: newArrivals(), told: newTold(),
+		orders:  orders{pools: make(map[string]plan.Pause), runners: make(map[string]plan.Pause)},
 		results: make(chan result), trigger: make(chan struct{}, 1), requests: make(chan func()), stopping: stopping, cutStarts: cutStarts,
 		ready: func() {},
 	}
+	m.conditions = newConditions(log, m.tell)
 	for name := range cfg.Pools {
 		m.breakers[name] = &breaker{}
 	}
@@ -288,6 +294,7 @@ func (m *Manager) runCycle(ctx context.Context) {
 	m.noteSurplus(p, seen.at)
 	m.count(snap, p)
 	m.apply(ctx, seen, p)
+	m.chronicle(spec, snap, seen, p)
 	m.publish(spec, snap, seen, p)
 }
 
@@ -303,9 +310,12 @@ func (m *Manager) load() error {
 		// been set since: the wait begins anew.
 		rec.Disabled = false
 		m.completeRecipe(&rec)
-		m.runners[rec.Name] = &runner{rec: rec}
+		m.runners[rec.Name] = &runner{rec: rec, told: len(rec.History)}
 	}
 	m.recallRecent()
+	if err := m.recallOrders(); err != nil {
+		return err
+	}
 	if len(all) > 0 {
 		m.log.Info("runners of an earlier run found in the state", "count", len(all))
 	}

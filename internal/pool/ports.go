@@ -91,6 +91,9 @@ type store interface {
 	Put(...state.Record) error
 	Delete(name string) error
 	Records() ([]state.Record, error)
+	// PutOrders writes all of what people have ordered or none of it.
+	PutOrders(state.Orders) error
+	Orders() (pools, runners map[string]plan.Pause, err error)
 }
 
 // history keeps durably how jobs arrive, by pool. It is not needed to find
@@ -122,6 +125,19 @@ type images interface {
 	Image(pool string) string
 }
 
+// journal takes what happens, for people and programs that follow it. It is
+// called from several goroutines.
+type journal interface{ Add(plan.Event) }
+
+// follower follows what a container writes.
+type follower interface {
+	// FollowLogs calls line with the last lines and then with each that comes,
+	// until the container has ended, ctx ends or line returns an error.
+	FollowLogs(ctx context.Context, containerID string, lines int, line func(string) error) error
+	// Usage returns what a container takes at the moment.
+	Usage(ctx context.Context, containerID string) (plan.Usage, error)
+}
+
 // Ports are the ways out of the loop.
 type Ports struct {
 	Engine    engine
@@ -137,4 +153,6 @@ type Ports struct {
 	Pressure  pressure // nil if the host's load does not matter
 	Sizer     sizer    // needed with a reserve only
 	Meter     meter    // nil if nobody counts
+	Journal   journal  // nil if nobody follows
+	Follower  follower // needed for FollowLogs and Usage only
 }

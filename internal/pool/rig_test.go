@@ -36,14 +36,15 @@ var instanceScope = plan.Scope{Kind: plan.ScopeInstance}
 // store, against the in-memory Gitea and the in-memory engine, in whose
 // containers the small runner speaks the real protocol.
 type rig struct {
-	t      *testing.T
-	gitea  *giteatest.Server
-	engine *enginetest.Engine
-	store  *state.Store
-	dir    string
-	log    *lockedBuffer
-	config Config
-	token  atomic.Value // what the token file has, a string
+	t       *testing.T
+	gitea   *giteatest.Server
+	engine  *enginetest.Engine
+	store   *state.Store
+	dir     string
+	log     *lockedBuffer
+	config  Config
+	token   atomic.Value // what the token file has, a string
+	journal *notebook
 
 	m    *Manager
 	stop func() // ends the daemon and waits for it
@@ -67,6 +68,30 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
+// notebook is a journal that keeps all.
+type notebook struct {
+	mu     sync.Mutex
+	events []plan.Event
+}
+
+func (n *notebook) Add(e plan.Event) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.events = append(n.events, e)
+}
+
+// of returns the events of a kind so far.
+func (n *notebook) of(kind plan.EventKind) (list []plan.Event) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, e := range n.events {
+		if e.Kind == kind {
+			list = append(list, e)
+		}
+	}
+	return list
+}
+
 func (l *lockedBuffer) count(s string) int { return strings.Count(l.String(), s) }
 
 // newRig makes a rig with one pool, "linux", that changes may alter. Call it
@@ -74,7 +99,7 @@ func (l *lockedBuffer) count(s string) int { return strings.Count(l.String(), s)
 func newRig(t *testing.T, serverOpts giteatest.Options, change ...func(*Config)) *rig {
 	t.Helper()
 	serverOpts.RegistrationToken, serverOpts.APIToken = registrationToken, apiToken
-	r := &rig{t: t, gitea: giteatest.New(serverOpts), dir: t.TempDir(), log: &lockedBuffer{}}
+	r := &rig{t: t, gitea: giteatest.New(serverOpts), dir: t.TempDir(), log: &lockedBuffer{}, journal: &notebook{}}
 	r.token.Store(registrationToken)
 	r.engine = enginetest.New(r.process)
 	r.engine.CreateTime, r.engine.StartTime = 70*time.Millisecond, 170*time.Millisecond
@@ -168,7 +193,7 @@ func (r *rig) run(change ...func(*Ports)) {
 		return plan.Secret(value), nil
 	}}}, 600)
 	r.config.Instance = store.Instance()
-	ports := Ports{Engine: r.engine, Images: r.engine, Inspector: r.engine, Sweeper: r.engine, Forge: client, Registrar: registrar, Voice: client, Store: store, History: store}
+	ports := Ports{Engine: r.engine, Images: r.engine, Inspector: r.engine, Sweeper: r.engine, Forge: client, Registrar: registrar, Voice: client, Store: store, History: store, Journal: r.journal, Follower: r.engine}
 	for _, c := range change {
 		c(&ports)
 	}

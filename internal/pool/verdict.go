@@ -106,8 +106,10 @@ func (m *Manager) judge(res result) {
 	switch {
 	case makes(res.op) && res.err != nil:
 		b.fail(time.Now(), res.rec.Name, res.err)
+		m.tellFailure(res.rec, res.err)
 	case res.verdict != nil:
 		b.fail(time.Now(), res.rec.Name, res.verdict)
+		m.tellFailure(res.rec, res.verdict)
 	case res.worked && !b.token: // that a runner has worked makes no token valid
 		b.succeed()
 	}

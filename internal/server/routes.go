@@ -41,7 +41,7 @@ type route struct {
 func (s *Server) handler() http.Handler {
 	mux := http.NewServeMux()
 	methods := make(map[string][]string) // by path
-	for _, r := range append(s.tokenRoutes(), []route{
+	for _, r := range slices.Concat(s.tokenRoutes(), s.orderRoutes(), s.followRoutes(), []route{
 		{http.MethodGet, "/v1/status", s.getStatus},
 		{http.MethodGet, "/v1/health", s.getHealth},
 		{http.MethodGet, "/v1/plan", s.getPlan},
@@ -54,7 +54,7 @@ func (s *Server) handler() http.Handler {
 		{http.MethodPost, "/v1/reap", s.postReap},
 		{http.MethodPost, "/v1/reload", s.postReload},
 		{http.MethodGet, "/debug/pprof/", profiles().ServeHTTP},
-	}...) {
+	}) {
 		mux.HandleFunc(r.method+" "+r.path, r.serve)
 		methods[r.path] = append(methods[r.path], r.method)
 	}

@@ -58,6 +58,10 @@ type Server struct {
 	audit   auditFunc   // nil if there is no gateway
 	reload  reloadFunc  // nil if the configuration stays as it is
 	explain explainFunc // nil if nobody knows
+	// What follows is nil if there is none.
+	operator operator
+	journal  journal
+	onlooker onlooker
 }
 
 // New returns a Server that is to be run by Serve.

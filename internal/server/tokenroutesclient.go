@@ -65,8 +65,8 @@ func (c *Client) Audit(ctx context.Context, after uint64, limit int) ([]plan.Aud
 	return get[[]plan.AuditEntry](ctx, c, callTimeout, fmt.Sprintf("/v1/audit?after=%d&limit=%d", after, limit))
 }
 
-// tokenPath returns the path of a token. Dots are escaped as well, so that no
-// name is taken for a step up.
-func tokenPath(name string) string {
-	return "/v1/tokens/" + strings.ReplaceAll(url.PathEscape(name), ".", "%2E")
-}
+func tokenPath(name string) string { return "/v1/tokens/" + segment(name) }
+
+// segment is a name as part of a path. Dots are escaped as well, so that none is
+// taken for a step up.
+func segment(name string) string { return strings.ReplaceAll(url.PathEscape(name), ".", "%2E") }

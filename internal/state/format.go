@@ -19,6 +19,7 @@ import (
 //	3  buckets tokens and enrolments: a token under each ID and an enrolment under each UUID, with
 //	   their hashes in base64; bucket audit: an audit entry under each seq (8 bytes, big endian); all in JSON
 //	4  bucket arrivals: under each pool's name how its jobs arrive, as plan.Arrivals writes it
+//	   bucket orders, if anything was ever ordered: under pool/NAME and runner/NAME a plan.Pause in JSON
 const (
 	firstFormat    = 1
 	tokensFormat   = 3 // the first with tokens
@@ -94,6 +95,12 @@ func inspect(tx *bbolt.Tx, latest uint64, fault func(error)) contents {
 	if c.format >= tokensFormat {
 		c.inspectTokens(tx, fault)
 	}
+	_ = each(tx, ordersBucket, decodeOrder, func(_ order, err error) error {
+		if err != nil {
+			fault(err)
+		}
+		return nil
+	})
 	// What is in it can be learned anew, so it is no fault if that is damaged.
 	if c.format >= arrivalsFormat && tx.Bucket(arrivalsBucket) == nil {
 		fault(fmt.Errorf("it has no %s", arrivalsBucket))

@@ -1,7 +1,7 @@
 // Package state keeps what neither Docker nor Gitea can tell: the instance id
 // under which everything of ours is labelled, for each runner its intents and
-// the identity that the server gave it, and the gateway's registration tokens,
-// the runners that came by them, and its audit log.
+// the identity that the server gave it, what people have ordered, the gateway's
+// registration tokens, the runners that came by them, and the audit log.
 //
 // The invariant that it protects: what Put or Commit has returned from is on
 // disk, whatever happens next; and a file that cannot be read whole is never
@@ -9,13 +9,14 @@
 //
 // The directory holds
 //
-//	scaler.db                     the records, tokens, audit log and arrivals
+//	scaler.db                     the records, orders, tokens, audit log and arrivals
 //	instance-id                   the instance id once more, to survive the loss of scaler.db
 //	scaler.db.backup-formatN-TIME what scaler.db was before it was migrated from format N
 //	scaler.db.damaged-TIME        a file that was damaged and kept aside
 package state
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -82,11 +83,11 @@ func (s *Store) Put(records ...Record) error {
 	return fmt.Errorf("store %d runners in %s: %w", len(records), s.path, explain(err))
 }
 
-// Delete removes a record and returns once that is on disk. A record that
-// does not exist is no error. Errors are as those of Put.
+// Delete removes a record, with what was ordered of its runner, and returns once
+// that is on disk. A record that does not exist is no error. Errors are as those of Put.
 func (s *Store) Delete(name string) error {
 	err := s.writeInCompany(func(tx *bbolt.Tx) error {
-		return tx.Bucket(runnersBucket).Delete([]byte(name))
+		return errors.Join(tx.Bucket(runnersBucket).Delete([]byte(name)), forgetOrder(tx, name))
 	})
 	if err != nil {
 		return fmt.Errorf("delete runner %s from %s: %w", name, s.path, explain(err))

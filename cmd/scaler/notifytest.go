@@ -38,7 +38,6 @@ type notifyTest struct {
 	print     bool
 	asJSON    bool
 	transport http.RoundTripper
-	notice    plan.Notice
 }
 
 // notifyResult is what came of one target's test.

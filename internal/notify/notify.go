@@ -190,8 +190,8 @@ func (n *Notifier) offer(t *target, e plan.Event) {
 	if !cfg.concerns(e) {
 		return
 	}
-	first := n.told.first(cfg, e, now)
-	if !slices.Contains(cfg.Events, e.Kind) || !first {
+	n.told.over(cfg.Name, e)
+	if !slices.Contains(cfg.Events, e.Kind) || !n.told.first(cfg, e, now) {
 		return
 	}
 	if lost := t.add(e, now); lost > 0 {

@@ -67,12 +67,21 @@ func thing(kind plan.EventKind, e plan.Event) string {
 	return string(kind) + "|" + about
 }
 
+// over notes what an event says to be over, whether the target is told of it or
+// not.
+func (t *told) over(target string, e plan.Event) {
+	for _, opener := range closers[e.Kind] {
+		key := thing(opener, e)
+		if m, known := t.marks[target][key]; known && m.Open {
+			m.Open = false
+			t.put(target, key, m)
+		}
+	}
+}
+
 // first reports whether a target is to be told of an event, and takes it for
 // told then.
 func (t *told) first(cfg *Target, e plan.Event, now time.Time) bool {
-	for _, opener := range closers[e.Kind] {
-		t.end(cfg.Name, thing(opener, e))
-	}
 	repeats, lasts := cfg.RepeatAfter > 0, slices.Contains(lasting, e.Kind)
 	if !repeats && !lasts {
 		return true
@@ -117,14 +126,6 @@ func (t *told) keepJobs(target string, waits func(int64) bool, now time.Time) {
 			delete(t.marks[target], key)
 			t.dirty = true
 		}
-	}
-}
-
-// end notes that something goes on no more.
-func (t *told) end(target, key string) {
-	if m, known := t.marks[target][key]; known && m.Open {
-		m.Open = false
-		t.put(target, key, m)
 	}
 }
 

@@ -58,6 +58,18 @@ func TestPoolsAndEventsAreChosen(t *testing.T) {
 	})
 }
 
+func TestProblemThatRepeatsAnEventIsLeftOut(t *testing.T) {
+	inTime(t, func(t *testing.T) {
+		r := newRig(t, "", simple("ops"))
+		r.diary.add(opened("linux"), plan.Event{Kind: plan.EventProblem, Pool: "linux", Text: "pool linux: no image"}, plan.Event{Kind: plan.EventProblem, Text: "docker: down"})
+		r.pass(time.Minute)
+		r.wantTold("breaker_opened linux, problem")
+		if text := r.post.letters()[0].notice.Events[1].Text; text != "docker: down" {
+			t.Errorf("the problem is %q", text)
+		}
+	})
+}
+
 func TestRateIsKept(t *testing.T) {
 	inTime(t, func(t *testing.T) {
 		r := newRig(t, "", simple("ops", func(t *Target) { t.Rate, t.Batch = Rate{2, 10 * time.Minute}, 3 }))

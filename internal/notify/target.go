@@ -2,6 +2,7 @@ package notify
 
 import (
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -152,7 +153,18 @@ func (t *target) next() (cfg Target, events []plan.Event, dropped int) {
 	}
 	t.queue = slices.Delete(t.queue, 0, n)
 	dropped, t.dropped = t.dropped, 0
-	return t.cfg, events, dropped
+	return t.cfg, withoutEchoes(events), dropped
+}
+
+// withoutEchoes leaves out the problems that say what another event of the same
+// message says already, as that of a pool whose breaker has opened does.
+func withoutEchoes(events []plan.Event) []plan.Event {
+	all := slices.Clone(events)
+	return slices.DeleteFunc(events, func(p plan.Event) bool {
+		return p.Kind == plan.EventProblem && slices.ContainsFunc(all, func(e plan.Event) bool {
+			return e.Kind != plan.EventProblem && e.Kind.Level() == plan.LevelBad && e.Text != "" && strings.Contains(p.Text, e.Text)
+		})
+	})
 }
 
 // count notes that a message was sent, or tried to be.

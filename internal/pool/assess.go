@@ -100,7 +100,7 @@ func (m *Manager) look(r *runner, seen *observation) {
 	case r.rec.Phase == plan.PhaseBusy && r.rec.Ephemeral:
 		r.rec.Enter(plan.PhaseFinishing, fmt.Sprintf("job %d is over", r.rec.Job), seen.at)
 	case r.rec.Phase == plan.PhaseBusy:
-		if b := m.breakers[r.rec.Pool]; b != nil && !b.token {
+		if b := m.breakers[r.rec.Pool]; b != nil && !b.token && !m.aside {
 			b.succeed()
 		}
 		r.rec.LastJobAt = seen.at
@@ -115,12 +115,12 @@ func (m *Manager) look(r *runner, seen *observation) {
 
 // up notes that a runner has come online, and tells its pool's breaker.
 func (m *Manager) up(r *runner, now time.Time) {
-	if !r.rec.Online {
+	if !r.rec.Online && !m.aside {
 		m.cameOnline(r, now)
 		m.meterBoot(r.rec, now)
-	}
-	if b := m.breakers[r.rec.Pool]; b != nil && !r.rec.Online {
-		b.online()
+		if b := m.breakers[r.rec.Pool]; b != nil {
+			b.online()
+		}
 	}
 	r.rec.Online = true
 }
@@ -183,6 +183,9 @@ func (m *Manager) revive(r *runner, now time.Time) {
 	}
 	r.rec.Enter(phase, "its container runs after all", now)
 	r.rec.StartedAt, r.suspect = now, false
+	if m.aside {
+		return
+	}
 	m.save(r)
 	m.log.Info("runner taken back: its container runs after all", "pool", r.rec.Pool, "runner", r.rec.Name, "phase", phase)
 }

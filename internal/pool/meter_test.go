@@ -255,3 +255,36 @@ func TestHealthOfALoopThatHangs(t *testing.T) {
 		r.wantNothingLeft()
 	})
 }
+
+// deaf hears nothing of what happens to containers.
+type deaf struct{ inspector }
+
+func (deaf) Watch(ctx context.Context, _ func(string)) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// Whoever asks what would be done changes nothing of what is counted.
+func TestPreviewsAreNotCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newTally()
+		r := newRig(t, giteatest.Options{}, func(cfg *Config) { cfg.Pace.Usual = 5 * time.Second })
+		r.run(c.use, func(p *Ports) { p.Inspector = deaf{p.Inspector} })
+		r.queue(1, time.Minute)
+		for range 40 {
+			r.after(250 * time.Millisecond)
+			if _, err := r.m.Preview(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r.wantJobs(giteatest.StatusInProgress, 1)
+		c.want(t, plan.SpanBoot, 1, 0, 6*time.Second)
+		c.want(t, plan.SpanWait, 1, 0, 11*time.Second)
+		if got, want := c.String(), "start linux job: 1"; got != want {
+			t.Errorf("counted: %s, want: %s", got, want)
+		}
+		r.after(2 * time.Minute)
+		r.stop()
+		r.wantNothingLeft()
+	})
+}

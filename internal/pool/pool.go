@@ -90,6 +90,7 @@ type Manager struct {
 	breakers   map[string]*breaker
 	recent     map[string]*plan.Recent // by pool
 	conditions *conditions
+	aside      bool // it looks at copies of the runners, and nothing is to come of it
 	canNudge   bool
 	draining   bool
 	firstSeen  map[int64]time.Time      // queued jobs, by the daemon's clock

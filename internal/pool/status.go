@@ -162,7 +162,8 @@ func (m *Manager) preview(ctx context.Context) plan.Plan {
 func (m *Manager) lookAround(ctx context.Context) plan.View {
 	seen := m.observe(ctx)
 	saved := m.runners
-	defer func() { m.runners = saved }()
+	defer func() { m.runners, m.aside = saved, false }()
+	m.aside = true
 	m.runners = make(map[string]*runner, len(saved))
 	for name, r := range saved {
 		copied := *r

@@ -23,6 +23,7 @@ type settings struct {
 	Pools       []pool
 	InternalURL string // by default the server itself
 	Gateway     string // its URL; by default there is none
+	HTTP        string // the address of its metrics; by default there is none
 	OnShutdown  string
 	LogLevel    string
 }

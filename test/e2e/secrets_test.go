@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -80,13 +81,18 @@ func checkSecrets(t *testing.T, r *rig) {
 			})
 		}
 	})
-	d := r.daemon(t, settings{Pools: []pool{{Name: "secret", Label: "secret", Max: 3}}, LogLevel: "debug"})
+	address := freeAddress(t)
+	d := r.daemon(t, settings{Pools: []pool{{Name: "secret", Label: "secret", Max: 3}}, LogLevel: "debug", HTTP: address})
 	repo := r.repo(t, realgitea.Admin, "secret", 3, "env", "sleep 3s")
 	w := r.watch(t, repo)
 	r.gitea.Dispatch(t, repo, workflowFile)
 	secrets := map[string]string{"the registration token": r.gitea.RegistrationToken, "the API token": r.gitea.APIToken}
 	eventually(t, time.Minute, "all jobs are done", func(ctx context.Context) bool {
 		d.collect(ctx, t, l, secrets)
+		for _, path := range []string{"/metrics", "/healthz", "/readyz", "/readyz?format=json"} {
+			body, err := fetch(ctx, "http://"+address+path)
+			l.add("open page: "+path, body, err)
+		}
 		return w.done() == 3
 	})
 	for _, c := range w.succeed(t, 3, time.Minute) {
@@ -107,7 +113,16 @@ func checkSecrets(t *testing.T, r *rig) {
 	if n := len(events.all("start")); n != 3 {
 		t.Errorf("%d containers were started, want 3", n)
 	}
-	l.want(t, secrets, "docker inspect", "docker logs", "control API", "command", "job log", "daemon log", "process")
+	want := []string{
+		`scaler_runner_starts_total{pool="secret",reason="job"} 3`, `scaler_runner_stops_total{pool="secret",reason="done"} 3`,
+		`scaler_job_wait_seconds_count{pool="secret"} 3`, `scaler_runner_step_seconds_count{step="boot"} 3`, `scaler_ready 1`,
+	}
+	eventually(t, 10*time.Second, fmt.Sprintf("the metrics have %q", want), func(ctx context.Context) bool {
+		shown, err := fetch(ctx, "http://"+address+"/metrics")
+		l.add("open page: /metrics", shown, err)
+		return err == nil && !slices.ContainsFunc(want, func(line string) bool { return !strings.Contains(shown, "\n"+line+"\n") })
+	})
+	l.want(t, secrets, "open page", "docker inspect", "docker logs", "control API", "command", "job log", "daemon log", "process")
 }
 
 // collect asks the daemon for all that it tells, over its socket and by its
@@ -143,6 +158,32 @@ func (d *daemon) collect(ctx context.Context, t *testing.T, l *leaks, secrets ma
 		out, err := d.command(ctx, append(args, "--config", d.config)...).CombinedOutput()
 		l.add("command: "+strings.Join(args, " "), string(out), err)
 	}
+}
+
+// freeAddress returns an address on this machine that nobody listens on.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().String()
+}
+
+// fetch returns what anybody gets.
+func fetch(ctx context.Context, url string) (string, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return "", err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body, err := io.ReadAll(resp.Body)
+	return string(body), err
 }
 
 // get asks the control socket, past the client that knows what it may show.

@@ -28,7 +28,7 @@ func busyStatus() fakeStatus {
 		Problems: []plan.Problem{{Subject: "docker"}, {Subject: "pool gpu"}},
 		Config:   plan.ConfigStatus{LoadedAt: now.Add(-time.Hour), Error: "scaler.yaml:3: no"},
 		Pools: []plan.PoolStatus{
-			{Name: "linux", Waiting: 1, Starting: 2, Idle: 3, Busy: 4, Leaving: 5, Max: 20, Nudges: 7, Outdated: 2},
+			{Name: "linux", Waiting: 1, Starting: 2, Idle: 3, Busy: 4, Leaving: 5, Max: 20, Nudges: 7, Outdated: 2, Paused: &plan.Pause{}},
 			{Name: "gpu", Max: 2, BreakerOpen: true, Failures: 3, Hold: "failure 3 in a row", HoldKind: plan.ObstacleBreaker},
 		},
 		Budgets: []plan.Budget{{Resource: "runners", Taken: 14, Limit: 20}, {Resource: "cpus", Taken: 3.5, Limit: 8}, {Resource: "memory", Taken: 1 << 30, Limit: 4 << 30}},
@@ -204,4 +204,40 @@ func TestMetricsAreDocumented(t *testing.T) {
 	for name := range documented {
 		t.Errorf("docs/metrics.md has %s, which there is not", name)
 	}
+}
+
+// The document has all the words that tell series apart.
+func TestLabelValuesAreDocumented(t *testing.T) {
+	data, err := os.ReadFile("../../docs/metrics.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	words := func(label string, values ...string) {
+		t.Helper()
+		_, row, found := strings.Cut(string(data), "\n| "+label+" | ")
+		row, _, _ = strings.Cut(row, "\n")
+		for _, v := range values {
+			if !found || !strings.Contains(row, "`"+v+"`") {
+				t.Errorf("the row %s does not have %s: %q", label, v, row)
+			}
+		}
+		if n := strings.Count(row, "`"); n != 2*len(values) {
+			t.Errorf("the row %s has %d words, want %d: %q", label, n/2, len(values), row)
+		}
+	}
+	words("`reason` of `scaler_unserved_jobs`", append(texts(plan.ObstacleKinds()), otherReason)...)
+	words("`reason` of `scaler_pool_hold`", texts(plan.HoldKinds())...)
+	words("`reason` of `scaler_runner_starts_total`", texts(plan.StartCauses())...)
+	words("`reason` of `scaler_runner_stops_total`", texts(plan.StopCauses())...)
+	words("`reason` of `scaler_runner_failures_total`", texts(plan.Failures())...)
+	words("`step` of `scaler_runner_step_seconds`", texts(plan.StepSpans())...)
+	words("`kind` of `scaler_reaped_total`", texts(plan.AllRemains())...)
+	words("`outcome` of `scaler_config_reloads_total`", ReloadTaken, ReloadUnchanged, ReloadRejected)
+}
+
+func texts[T ~string](words []T) (list []string) {
+	for _, w := range words {
+		list = append(list, string(w))
+	}
+	return list
 }

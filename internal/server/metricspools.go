@@ -11,6 +11,7 @@ import (
 // poolMetrics describes what is said of each pool.
 type poolMetrics struct {
 	runners, waiting, limit, outdated, hold *prometheus.Desc
+	paused                                  *prometheus.Desc
 	breaker, failures, nudges               *prometheus.Desc
 }
 
@@ -21,6 +22,7 @@ func newPoolMetrics(desc descs) poolMetrics {
 		limit:    desc("pool_max_runners", "Runners that the pool may have at most.", "pool"),
 		outdated: desc("pool_outdated_runners", "Runners of the pool that are to be replaced.", "pool"),
 		hold:     desc("pool_hold", "1 for what keeps the pool from starting anything, if something does.", "pool", "reason"),
+		paused:   desc("pool_paused", "1 while somebody has paused or drained the pool.", "pool"),
 		breaker:  desc("breaker_open", "1 while the pool starts nothing, or one runner at a time, since its runners fail.", "pool"),
 		failures: desc("breaker_failures", "Runners of the pool that failed since the last that worked.", "pool"),
 		nudges:   desc("nudges_total", "How often a runner of the pool had to be woken for a job that waited beside it.", "pool"),
@@ -28,7 +30,7 @@ func newPoolMetrics(desc descs) poolMetrics {
 }
 
 func (m poolMetrics) all() []*prometheus.Desc {
-	return []*prometheus.Desc{m.runners, m.waiting, m.limit, m.outdated, m.hold, m.breaker, m.failures, m.nudges}
+	return []*prometheus.Desc{m.runners, m.waiting, m.limit, m.outdated, m.hold, m.paused, m.breaker, m.failures, m.nudges}
 }
 
 func (m poolMetrics) collect(p plan.PoolStatus, gauge gauges) {
@@ -43,6 +45,7 @@ func (m poolMetrics) collect(p plan.PoolStatus, gauge gauges) {
 	for _, kind := range plan.HoldKinds() {
 		gauge(m.hold, oneIf(p.HoldKind == kind), p.Name, string(kind))
 	}
+	gauge(m.paused, oneIf(p.Paused != nil), p.Name)
 	gauge(m.breaker, oneIf(p.BreakerOpen), p.Name)
 	gauge(m.failures, float64(p.Failures), p.Name)
 }

@@ -68,17 +68,17 @@ func (d *daemon) start() (*process, error) {
 	return p, nil
 }
 
-// listen waits for the daemon to be ready.
+// listen hears what the daemon says, and notes that it is ready.
 func (p *process) listen(conn *net.UnixConn) {
 	buf := make([]byte, 4096)
-	for {
+	for said := false; ; {
 		n, err := conn.Read(buf)
 		if err != nil {
 			return
 		}
-		if strings.Contains(string(buf[:n]), "READY=1") {
+		if !said && strings.Contains(string(buf[:n]), "READY=1") {
 			close(p.ready)
-			return
+			said = true
 		}
 	}
 }

@@ -67,6 +67,7 @@ The exit code is 1 if one could not be sent.`,
   scaler notify test slack --print`,
 		RunE: func(cmd *cobra.Command, args []string) error { return t.run(cmd, args) },
 	}
+	cmd.ValidArgsFunction = t.complete
 	addConfigFlag(cmd, &t.config)
 	addJSONFlag(cmd, &t.asJSON)
 	cmd.Flags().StringVar(&t.event, "event", "", "`KIND` of the event, as in events of the configuration")
@@ -106,6 +107,17 @@ func (t *notifyTest) run(cmd *cobra.Command, args []string) error {
 		return &exitError{exitFailure}
 	}
 	return nil
+}
+
+// complete completes the names of targets.
+func (t *notifyTest) complete(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	var names []string
+	if cfg, err := config.Load(t.config); err == nil && len(args) == 0 {
+		for _, n := range cfg.Notifications {
+			names = append(names, n.Name)
+		}
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
 // pickTargets returns the targets that are meant.

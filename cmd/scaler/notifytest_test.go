@@ -110,6 +110,13 @@ func TestNotifyTestOfOneEvent(t *testing.T) {
 	}
 }
 
+func TestNotifyTestCompletesNames(t *testing.T) {
+	path, _ := writeNotifications(t, "notifications: [{name: chat, url: 'http://a/'}, {name: issues, url: 'http://b/'}]\n")
+	if out := mustRun(t, "__complete", "notify", "test", "--config", path, ""); !strings.HasPrefix(out, "chat\nissues\n:4\n") {
+		t.Errorf("completed\n%s", out)
+	}
+}
+
 func TestNotifyTestFaults(t *testing.T) {
 	r := newReceiver(t)
 	r.status = http.StatusNotFound

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -70,6 +71,29 @@ func TestStatusFieldsInDocumentsExist(t *testing.T) {
 		field = field[strings.LastIndex(field, ".")+1:]
 		if !strings.Contains(code, `json:"`+field) {
 			t.Errorf("docs/operations.md: the status has no field %q", field)
+		}
+	}
+}
+
+// The table of packages has every one, and no other.
+func TestPackagesInDocumentsAreThoseThatThereAre(t *testing.T) {
+	documented := firstColumn(t, "docs/architecture.md", "Packages")
+	files, err := filepath.Glob(filepath.Join(root, "internal", "*", "*.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	packages := make(map[string]bool)
+	for _, file := range files {
+		packages[strings.TrimPrefix(filepath.Dir(file), root+"/")] = true
+	}
+	for name := range packages {
+		if !slices.Contains(documented, name) {
+			t.Errorf("docs/architecture.md lacks %s", name)
+		}
+	}
+	for _, name := range documented {
+		if strings.HasPrefix(name, "internal/") && strings.Count(name, "/") == 1 && !packages[name] {
+			t.Errorf("docs/architecture.md has %s, which there is not", name)
 		}
 	}
 }

@@ -32,7 +32,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 func newRootCommand() *cobra.Command {
 	root := newGroup("scaler", "Runner containers for the jobs of a Gitea server",
-		newDoctorCommand(), newDoctorProbeCommand(),
+		newInitCommand(), newDoctorCommand(), newDoctorProbeCommand(),
 		newRunCommand(), newValidateCommand(), newPlanCommand(), newExplainCommand(), newStatusCommand(), newHealthCommand(), newReapCommand(), newReloadCommand(), newSimulateCommand(),
 		newPauseCommand(), newResumeCommand(), newDrainCommand(), newStartCommand(),
 		newGroup("runner", "Look at single runners", newRunnerListCommand(), newRunnerShowCommand(), newRunnerExportCommand()),

@@ -74,6 +74,13 @@ func tryWay(ctx context.Context, transport *http.Transport, base string) wayFoun
 				}
 			})
 		},
+		ConnectDone: func(_, addr string, err error) {
+			note(func() {
+				if err == nil {
+					found.Remote = addr
+				}
+			})
+		},
 		ConnectStart:      func(string, string) { note(func() { reached = stepConnect }) },
 		TLSHandshakeStart: func() { note(func() { reached = stepTLS }) },
 		TLSHandshakeDone: func(s tls.ConnectionState, err error) {

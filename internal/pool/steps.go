@@ -134,7 +134,7 @@ func (m *Manager) remake(ctx context.Context, s step, note string) (state.Record
 	if err := m.clearJobs(ctx, rec); err != nil {
 		m.log.Warn("leftovers of a job not removed", "pool", rec.Pool, "runner", rec.Name, "err", err)
 	}
-	rec.ContainerID, err = m.create(ctx, rec, nil)
+	rec.ContainerID, err = m.create(ctx, rec.Pool, rec.Name, nil)
 	if err != nil {
 		return rec, err
 	}
@@ -181,7 +181,7 @@ func (m *Manager) make(ctx context.Context, s step) (state.Record, error) {
 	created := make(chan error, 1)
 	go func() {
 		var err error
-		containerID, err = m.create(ctx, rec, nil)
+		containerID, err = m.create(ctx, rec.Pool, rec.Name, nil)
 		created <- err
 	}()
 	if s.careful {
@@ -235,10 +235,11 @@ func (m *Manager) launch(ctx context.Context, rec state.Record, opts Options) (o
 	return time.Since(began) >= slowStart, err
 }
 
-// create makes the container of a runner.
-func (m *Manager) create(ctx context.Context, rec state.Record, env map[string]string) (containerID string, err error) {
-	err = failing(plan.FailedCreate, m.measured(rec.Pool, plan.SpanCreate, func() (err error) {
-		containerID, err = m.ports.Engine.Create(ctx, rec.Pool, rec.Name, env)
+// create makes the container of a runner. It takes no record, which may be changed
+// beside it.
+func (m *Manager) create(ctx context.Context, pool, runner string, env map[string]string) (containerID string, err error) {
+	err = failing(plan.FailedCreate, m.measured(pool, plan.SpanCreate, func() (err error) {
+		containerID, err = m.ports.Engine.Create(ctx, pool, runner, env)
 		return err
 	}))
 	return containerID, err

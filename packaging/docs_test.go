@@ -100,6 +100,27 @@ func TestConfigurationsInDocumentsLoad(t *testing.T) {
 	}
 }
 
+// Whoever copies commands from a document gets no error of syntax.
+func TestShellCommandsInDocumentsParse(t *testing.T) {
+	shell := needs(t, "bash")
+	n := 0
+	for name, texts := range blocks(t, "sh") {
+		for _, text := range texts {
+			n++
+			script := filepath.Join(t.TempDir(), "block.sh")
+			if err := os.WriteFile(script, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if out, err := run(t, root, nil, shell, "-n", script); err != nil {
+				t.Errorf("%s: %v\n%s\n%s", name, err, out, text)
+			}
+		}
+	}
+	if n < 10 {
+		t.Errorf("only %d blocks found", n)
+	}
+}
+
 func TestConfigsLoad(t *testing.T) {
 	for _, name := range []string{"configs/minimal.yaml", "configs/scaler.yaml"} {
 		t.Run(name, func(t *testing.T) { load(t, read(t, name)) })

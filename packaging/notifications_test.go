@@ -4,11 +4,14 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"scaler.io/scaler/internal/plan"
 )
 
 // The receiver's check that docs/notifications.md shows takes what is genuine,
@@ -46,6 +49,20 @@ print(genuine(secret.encode(), stamp, signature, body.encode(), now=int(now)))
 				t.Errorf("%s, %v, want %s", out, err, tt.want)
 			}
 		})
+	}
+}
+
+// What the document shows as the body of a message is one.
+func TestMessageInDocumentsIsOne(t *testing.T) {
+	found := blocks(t, "json")["docs/notifications.md"]
+	if len(found) != 1 {
+		t.Fatalf("%d examples in JSON", len(found))
+	}
+	var n plan.Notice
+	dec := json.NewDecoder(strings.NewReader(found[0]))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&n); err != nil || len(n.Events) != 1 || n.Host == "" || n.Events[0].Pool == "" {
+		t.Errorf("%+v, %v", n, err)
 	}
 }
 

@@ -26,6 +26,8 @@ type journal interface {
 	Since(seq uint64, limit int) (events []plan.Event, missed uint64)
 	// Wait returns once there is one after seq, or ctx's error.
 	Wait(ctx context.Context, seq uint64) error
+	// Add notes one, for others to see.
+	Add(plan.Event)
 }
 
 // meter counts what becomes of notifications.

@@ -43,27 +43,41 @@ func (w waiting) see(queue []plan.JobDecision, now time.Time) {
 }
 
 // overdue tells each target of the jobs that have waited for longer than it
-// allows, each once.
+// allows, each once, and the journal of those that some target is told of.
 func (n *Notifier) overdue(s plan.Status, now time.Time) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.waiting.see(s.Queue, now)
+	var strictest *Target
 	for _, t := range n.targets {
 		cfg := t.settings()
 		if !slices.Contains(cfg.Events, plan.EventJobOverdue) {
 			continue
 		}
-		n.told.keepJobs(cfg.Name, func(id int64) bool { _, seen := n.waiting[id]; return seen }, now)
 		for _, e := range n.late(cfg, s.Queue, now) {
 			if lost := t.add(e, now); lost > 0 {
 				n.drop(t, lost)
 			}
 		}
+		if strictest == nil || cfg.OverdueAfter < strictest.OverdueAfter {
+			strictest = cfg
+		}
+	}
+	if strictest == nil {
+		return
+	}
+	for _, e := range n.late(&Target{Name: ofJournal, OverdueAfter: strictest.OverdueAfter}, s.Queue, now) {
+		n.cfg.Events.Add(e)
 	}
 }
 
+// ofJournal is under what is remembered what the journal was told. No target
+// has this name.
+const ofJournal = ""
+
 // late returns the events for the jobs that a target has not been told of.
 func (n *Notifier) late(cfg *Target, queue []plan.JobDecision, now time.Time) (events []plan.Event) {
+	n.told.keepJobs(cfg.Name, func(id int64) bool { _, seen := n.waiting[id]; return seen }, now)
 	var pools []string
 	byPool := make(map[string][]plan.JobDecision)
 	for _, j := range queue {

@@ -25,6 +25,9 @@ func TestOverdueJobs(t *testing.T) {
 		}
 		r.pass(time.Hour)
 		r.wantTold("job_overdue linux 1, job_overdue 2", "job_overdue linux 1, job_overdue 2")
+		if n := r.diary.count(plan.EventJobOverdue); n != 2 {
+			t.Errorf("the journal was told %d times, want once for each job", n)
+		}
 		if url := r.post.letters()[1].url; url != "https://late.example.com/hook" {
 			t.Errorf("the second message went to %s", url)
 		}
@@ -45,6 +48,9 @@ func TestManyOverdueJobsMakeOneEvent(t *testing.T) {
 		r.wait(jobs...)
 		r.pass(time.Hour)
 		r.wantTold("job_overdue linux 1", "job_overdue linux")
+		if n := r.diary.count(plan.EventJobOverdue); n != 2 {
+			t.Errorf("the journal was told %d times", n)
+		}
 		if text := r.post.letters()[1].notice.Events[0].Text; !strings.HasPrefix(text, "500 jobs for more than 10m; job ") {
 			t.Errorf("text %q", text)
 		}
@@ -52,7 +58,7 @@ func TestManyOverdueJobsMakeOneEvent(t *testing.T) {
 		r.pass(2 * time.Hour)
 		r.n.mu.Lock()
 		defer r.n.mu.Unlock()
-		if len(r.n.waiting) > 0 || len(r.n.told.marks["ops"]) > 0 {
+		if len(r.n.waiting) > 0 || len(r.n.told.marks["ops"])+len(r.n.told.marks[ofJournal]) > 0 {
 			t.Errorf("%d jobs and %d marks are still remembered", len(r.n.waiting), len(r.n.told.marks["ops"]))
 		}
 	})

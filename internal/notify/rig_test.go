@@ -39,6 +39,20 @@ func (d *diary) add(events ...plan.Event) {
 	d.added = make(chan struct{})
 }
 
+func (d *diary) Add(e plan.Event) { d.add(e) }
+
+// count counts the events of a kind.
+func (d *diary) count(kind plan.EventKind) (n int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, e := range d.events {
+		if e.Kind == kind {
+			n++
+		}
+	}
+	return n
+}
+
 func (d *diary) Since(seq uint64, limit int) ([]plan.Event, uint64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

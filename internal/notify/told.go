@@ -167,7 +167,7 @@ func (t *told) forget(target string) {
 // keep forgets the targets that are not known.
 func (t *told) keep(known func(target string) bool) {
 	for target := range t.marks {
-		if !known(target) {
+		if target != ofJournal && !known(target) {
 			t.forget(target)
 		}
 	}

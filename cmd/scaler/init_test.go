@@ -123,9 +123,9 @@ func (w *ward) loaded(t *testing.T) *config.Config {
 // wantText checks that parts are in a text, wherever its lines are broken.
 func wantText(t *testing.T, text string, parts ...string) {
 	t.Helper()
-	text = strings.Join(strings.Fields(text), " ")
+	text = words(text)
 	for _, part := range parts {
-		if !strings.Contains(text, strings.Join(strings.Fields(part), " ")) {
+		if !strings.Contains(text, words(part)) {
 			t.Errorf("%q is not in\n%s", part, text)
 		}
 	}

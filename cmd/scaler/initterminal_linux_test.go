@@ -5,21 +5,17 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"syscall"
 	"testing"
 	"time"
-	"unsafe"
+
+	"scaler.io/scaler/internal/terminaltest"
 )
 
 // awaitEcho waits until a terminal echoes what is typed, or does not.
 func awaitEcho(t *testing.T, terminal *os.File, on bool) {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); ; {
-		var state syscall.Termios
-		if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, terminal.Fd(), syscall.TCGETS, uintptr(unsafe.Pointer(&state))); errno != 0 {
-			t.Fatal(errno)
-		}
-		if (state.Lflag&syscall.ECHO != 0) == on {
+		if terminaltest.Echoes(t, terminal) == on {
 			return
 		}
 		if time.Now().After(deadline) {
@@ -29,7 +25,7 @@ func awaitEcho(t *testing.T, terminal *os.File, on bool) {
 }
 
 func TestInitHidesWhatIsTypedOnATerminal(t *testing.T) {
-	person, program := openTerminal(t)
+	person, program := terminaltest.Open(t)
 	var out bytes.Buffer
 	a := newAsker(program, &out, false)
 	answered := make(chan string, 1)

@@ -85,6 +85,7 @@ func TestLibrariesHaveOneHome(t *testing.T) {
 		"github.com/robfig/cron":                {"internal/config"},
 		"go.etcd.io/bbolt":                      {"internal/state"},
 		"github.com/spf13/cobra":                {"cmd/scaler"},
+		"charm.land/":                           {"cmd/scaler"},
 		"github.com/fsnotify/fsnotify":          {"cmd/scaler"},
 		"github.com/prometheus/client_golang":   {"internal/server"},
 		"github.com/prometheus/procfs":          {"internal/host"},

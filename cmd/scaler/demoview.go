@@ -15,6 +15,13 @@ import (
 	"scaler.io/scaler/internal/plan"
 )
 
+// Control sequences of a terminal. Lines are overwritten one by one and not
+// cleared before, which would flicker.
+const (
+	clearLine  = "\x1b[K"
+	clearBelow = "\x1b[J"
+)
+
 // demoView shows the demo: on a terminal a picture that is drawn over, else a
 // line whenever something has changed.
 type demoView struct {

@@ -31,11 +31,7 @@ Docker or Gitea cannot be asked. That is nothing that a restart would mend.`,
 				h = plan.Health{Summary: "unknown: " + err.Error(), Checks: []plan.Check{}}
 			}
 			good := h.Alive && (h.Ready || !ready)
-			if asJSON {
-				err = printJSON(cmd.OutOrStdout(), h)
-			} else {
-				err = printTo(cmd.OutOrStdout(), healthLine(h, good))
-			}
+			err = show(cmd, asJSON, h, func(b *bytes.Buffer) { b.Write(healthLine(h, good)) })
 			if err == nil && !good {
 				err = &exitError{exitFailure}
 			}

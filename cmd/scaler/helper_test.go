@@ -77,6 +77,21 @@ func badNight() plan.Status {
 // short whatever TMPDIR is.
 func startDaemon(t *testing.T, d *fakeDaemon) (socket string) {
 	t.Helper()
+	return startDaemonWith(t, d, server.WithExplain(d.view.Explain))
+}
+
+// controlled is what the control API needs of a daemon.
+type controlled interface {
+	Status() plan.Status
+	Preview(context.Context) (plan.Plan, error)
+	Trigger()
+	Reap(context.Context, bool) ([]plan.Finding, error)
+	DotRunner(string) ([]byte, error)
+}
+
+// startDaemonWith is startDaemon for one that offers more.
+func startDaemonWith(t *testing.T, d controlled, options ...server.Option) (socket string) {
+	t.Helper()
 	dir, err := os.MkdirTemp("/tmp", "scaler")
 	if err != nil {
 		t.Fatal(err)
@@ -89,7 +104,7 @@ func startDaemon(t *testing.T, d *fakeDaemon) (socket string) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() {
-		done <- server.New(d, slog.New(slog.DiscardHandler), server.WithExplain(d.view.Explain)).Serve(ctx, ln)
+		done <- server.New(d, slog.New(slog.DiscardHandler), options...).Serve(ctx, ln)
 	}()
 	t.Cleanup(func() {
 		cancel()

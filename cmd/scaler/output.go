@@ -42,3 +42,14 @@ func printTo(w io.Writer, text []byte) error {
 	}
 	return nil
 }
+
+// printLine prints one line of JSON.
+func printLine(w io.Writer, v any) error {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return fmt.Errorf("print JSON: %w", err)
+	}
+	return printTo(w, b.Bytes())
+}

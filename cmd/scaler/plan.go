@@ -78,5 +78,5 @@ func writePlan(b *bytes.Buffer, p server.Plan, now time.Time) {
 		}
 		table(b, rows)
 	}
-	writeQueue(b, p.Queue, len(p.Queue), now)
+	writeQueue(b, p.Queue, len(p.Queue), now, unlimited)
 }

@@ -34,7 +34,7 @@ func newRootCommand() *cobra.Command {
 	root := newGroup("scaler", "Runner containers for the jobs of a Gitea server",
 		newInitCommand(), newDoctorCommand(), newDoctorProbeCommand(),
 		newRunCommand(), newValidateCommand(), newPlanCommand(), newExplainCommand(), newStatusCommand(), newHealthCommand(), newReapCommand(), newReloadCommand(), newSimulateCommand(),
-		newPauseCommand(), newResumeCommand(), newDrainCommand(), newStartCommand(),
+		newPauseCommand(), newResumeCommand(), newDrainCommand(), newStartCommand(), newEventsCommand(), newLogsCommand(), newTopCommand(),
 		newGroup("runner", "Look at single runners", newRunnerListCommand(), newRunnerShowCommand(), newRunnerExportCommand()),
 		newTokenCommand(),
 		newWebhookCommand(),

@@ -27,7 +27,7 @@ func newRunnerListCommand() *cobra.Command {
 			}
 			return show(cmd, asJSON, runners, func(b *bytes.Buffer) {
 				fmt.Fprintf(b, "RUNNERS (%d)\n", len(runners))
-				writeRunners(b, runners, time.Now())
+				writeRunners(b, runners, time.Now(), unlimited)
 			})
 		},
 	}

@@ -15,12 +15,16 @@ func newStatusCommand() *cobra.Command {
 		Long: `Show what the running daemon sees: problems, pools, runners and queued jobs,
 with a reason for each.
 
-With --watch a terminal is redrawn each second until Ctrl-C. Elsewhere, and with
+With --watch it fills the terminal and is asked for every second, until q or Ctrl-C:
+tab and the digits change what is shown, the arrows scroll. Elsewhere, and with
 --json, the status is printed anew whenever it changes.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			d, err := flags.find(cmd)
 			if err != nil {
 				return err
+			}
+			if out, ok := terminal(cmd.OutOrStdout()); ok && watch && !asJSON {
+				return fullScreen(cmd.Context(), cmd.InOrStdin(), out, &statusScreen{source: d.client})
 			}
 			if watch {
 				return newWatcher(d.client, cmd.OutOrStdout(), cmd.ErrOrStderr(), asJSON).run(cmd.Context())

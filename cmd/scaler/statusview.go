@@ -35,6 +35,22 @@ const (
 // writeStatus writes a status for people, what is wrong first. Text is wrapped
 // at the width, tables are not.
 func writeStatus(b *bytes.Buffer, s plan.Status, now time.Time, width int) {
+	writeHead(b, s, now)
+	writeProblems(b, s, now, width)
+	writeHost(b, s.Host)
+	writeBudgets(b, s.Budgets)
+	writePools(b, s.Pools, unlimited)
+	writePauses(b, s)
+	writeSchedules(b, s.Pools, now)
+	writeReady(b, s.Pools)
+	section(b, "RUNNERS (%d)", len(s.Runners))
+	writeRunners(b, s.Runners, now, unlimited)
+	writeOutdated(b, s.Runners)
+	writeQueue(b, s.Queue, max(s.QueueSize, len(s.Queue)), now, unlimited)
+}
+
+// writeHead says which daemon it is.
+func writeHead(b *bytes.Buffer, s plan.Status, now time.Time) {
 	fmt.Fprintf(b, "scaler %s, instance %s", s.Version, s.Instance)
 	if !s.StartedAt.IsZero() {
 		fmt.Fprintf(b, ", up %s", age(now.Sub(s.StartedAt)))
@@ -47,16 +63,6 @@ func writeStatus(b *bytes.Buffer, s plan.Status, now time.Time, width int) {
 	if s.Shutdown {
 		fmt.Fprintln(b, "It is shutting down and starts no more runners.")
 	}
-	writeProblems(b, s, now, width)
-	writeHost(b, s.Host)
-	writeBudgets(b, s.Budgets)
-	writePools(b, s.Pools)
-	writeSchedules(b, s.Pools, now)
-	writeReady(b, s.Pools)
-	section(b, "RUNNERS (%d)", len(s.Runners))
-	writeRunners(b, s.Runners, now)
-	writeOutdated(b, s.Runners)
-	writeQueue(b, s.Queue, max(s.QueueSize, len(s.Queue)), now)
 }
 
 func writeProblems(b *bytes.Buffer, s plan.Status, now time.Time, width int) {
@@ -77,7 +83,8 @@ func writeProblems(b *bytes.Buffer, s plan.Status, now time.Time, width int) {
 	}
 }
 
-func writePools(b *bytes.Buffer, pools []plan.PoolStatus) {
+// writePools writes a table of pools, without what the width has no room for.
+func writePools(b *bytes.Buffer, pools []plan.PoolStatus, width int) {
 	section(b, "POOLS (%d)", len(pools))
 	standby := slices.ContainsFunc(pools, func(p plan.PoolStatus) bool { return p.Standby > 0 })
 	rows := [][]string{{"NAME", "SCOPE", "WAITING", "STARTING", "IDLE", "BUSY", "LEAVING", "MAX", "ON HOLD"}}
@@ -91,7 +98,32 @@ func writePools(b *bytes.Buffer, pools []plan.PoolStatus) {
 			rows[i+1] = slices.Insert(rows[i+1], 3, strconv.Itoa(p.Standby))
 		}
 	}
-	table(b, rows)
+	fitTable(b, rows, width, "SCOPE", "LEAVING", "MAX", "STARTING", "STANDBY", "IDLE")
+}
+
+// writePauses writes what people have paused or drained. It writes nothing if there
+// is none.
+func writePauses(b *bytes.Buffer, s plan.Status) {
+	rows := [][]string{{"WHAT", "NAME", "BY", "SINCE", "REASON"}}
+	add := func(what, name string, p *plan.Pause) {
+		if p != nil {
+			rows = append(rows, []string{what, name, clean(p.By), clock(p.Since), orDash(clean(p.Reason))})
+		}
+	}
+	for _, p := range s.Pools {
+		what := "paused pool"
+		if p.Paused != nil && p.Paused.Drain {
+			what = "drained pool"
+		}
+		add(what, p.Name, p.Paused)
+	}
+	for _, r := range s.Runners {
+		add("drained runner", r.Name, r.Leave)
+	}
+	if len(rows) > 1 {
+		section(b, "PAUSED AND DRAINED (%d)", len(rows)-1)
+		table(b, rows)
+	}
 }
 
 // writeReady writes how many runners the pools keep ready that choose that by
@@ -130,9 +162,9 @@ func writeSchedules(b *bytes.Buffer, pools []plan.PoolStatus, now time.Time) {
 	}
 }
 
-// writeRunners writes a table of runners. The last column says what led to
-// the phase, or else why the runner was made.
-func writeRunners(b *bytes.Buffer, runners []plan.RunnerStatus, now time.Time) {
+// writeRunners writes a table of runners, without what the width has no room for.
+// The last column says what led to the phase, or else why the runner was made.
+func writeRunners(b *bytes.Buffer, runners []plan.RunnerStatus, now time.Time, width int) {
 	if len(runners) == 0 {
 		return
 	}
@@ -141,7 +173,7 @@ func writeRunners(b *bytes.Buffer, runners []plan.RunnerStatus, now time.Time) {
 		rows = append(rows, []string{r.Name, r.Pool, string(r.Phase), age(now.Sub(r.Since)), jobID(r.Job),
 			orDash(clean(cmp.Or(r.Note, r.Reason)))})
 	}
-	table(b, rows)
+	fitTable(b, rows, width, "POOL", "JOB", "WHY")
 }
 
 // writeOutdated writes which runners are to be replaced, and why. It writes
@@ -161,7 +193,7 @@ func writeOutdated(b *bytes.Buffer, runners []plan.RunnerStatus) {
 
 // writeQueue writes the queued jobs, those that no pool serves first. The
 // server has total jobs, of which some may not have been read.
-func writeQueue(b *bytes.Buffer, queue []plan.JobDecision, total int, now time.Time) {
+func writeQueue(b *bytes.Buffer, queue []plan.JobDecision, total int, now time.Time, width int) {
 	sorted := slices.Clone(queue)
 	slices.SortStableFunc(sorted, func(x, y plan.JobDecision) int { return cmp.Compare(served(x), served(y)) })
 	unserved := 0
@@ -188,7 +220,7 @@ func writeQueue(b *bytes.Buffer, queue []plan.JobDecision, total int, now time.T
 			age(now.Sub(j.QueuedAt)), orDash(j.Pool), why})
 	}
 	if len(shown) > 0 {
-		table(b, rows)
+		fitTable(b, rows, width, "NAME", "RUNS-ON", "POOL", "REPO")
 	}
 	if more := total - len(shown); more > 0 {
 		fmt.Fprintf(b, "  … and %d more\n", more)

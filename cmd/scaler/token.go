@@ -172,6 +172,12 @@ func newTokenListCommand() *cobra.Command {
 	return cmd
 }
 
+// shownToken is a token with its runners as JSON.
+type shownToken struct {
+	Token   plan.Token       `json:"token"`
+	Runners []plan.Enrolment `json:"runners"`
+}
+
 func newTokenShowCommand() *cobra.Command {
 	var flags daemonFlags
 	var asJSON bool
@@ -186,12 +192,7 @@ func newTokenShowCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return show(cmd, asJSON, struct {
-				Token   plan.Token       `json:"token"`
-				Runners []plan.Enrolment `json:"runners"`
-			}{t, runners}, func(b *bytes.Buffer) {
-				writeToken(b, t, runners, time.Now())
-			})
+			return show(cmd, asJSON, shownToken{t, runners}, func(b *bytes.Buffer) { writeToken(b, t, runners, time.Now()) })
 		},
 	}
 	flags.add(cmd)

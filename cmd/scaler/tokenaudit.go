@@ -2,9 +2,7 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
-	"io"
 	"strconv"
 	"strings"
 
@@ -42,7 +40,12 @@ last entry that it has: --json --after SEQ.`,
 				return err
 			}
 			if asJSON {
-				return printLines(cmd.OutOrStdout(), entries)
+				for _, e := range entries {
+					if err := printLine(cmd.OutOrStdout(), e); err != nil {
+						return err
+					}
+				}
+				return nil
 			}
 			var b bytes.Buffer
 			writeAudit(&b, entries, after, int(limit))
@@ -54,19 +57,6 @@ last entry that it has: --json --after SEQ.`,
 	cmd.Flags().Uint64Var(&after, "after", 0, "only entries after this `SEQ`, from the oldest on")
 	cmd.Flags().Uint32Var(&limit, "limit", 0, "at most this `NUMBER` of entries; 0 is all (default 50, with --json all)")
 	return cmd
-}
-
-// printLines prints each entry as one line of JSON.
-func printLines(w io.Writer, entries []plan.AuditEntry) error {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	for _, e := range entries {
-		if err := enc.Encode(e); err != nil {
-			return fmt.Errorf("print JSON: %w", err)
-		}
-	}
-	return printTo(w, b.Bytes())
 }
 
 // writeAudit writes entries of the audit log for people. Where the limit may

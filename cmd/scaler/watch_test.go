@@ -36,13 +36,12 @@ func cycle(n uint64, busy int) func() (plan.Status, error) {
 
 func outage() (plan.Status, error) { return plan.Status{}, errors.New("nobody answers") }
 
-func watch(t *testing.T, asJSON bool, size func() (int, int), answers ...func() (plan.Status, error)) (out, errs string, took time.Duration) {
+func watch(t *testing.T, asJSON bool, answers ...func() (plan.Status, error)) (out, errs string, took time.Duration) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var stdout, stderr bytes.Buffer
 	w := newWatcher(&script{answers: answers, end: cancel}, &stdout, &stderr, asJSON)
-	w.size = size
 	began := time.Now()
 	if err := w.run(ctx); err != nil {
 		t.Errorf("run = %v, want none when it is ended", err)
@@ -52,7 +51,7 @@ func watch(t *testing.T, asJSON bool, size func() (int, int), answers ...func() 
 
 func TestWatchPrintsChangesOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		out, errs, took := watch(t, false, nil, cycle(1, 0), cycle(2, 0), outage, outage, cycle(3, 0), cycle(4, 1))
+		out, errs, took := watch(t, false, cycle(1, 0), cycle(2, 0), outage, outage, cycle(3, 0), cycle(4, 1))
 		if n := strings.Count(out, "--- "); n != 2 || !strings.Contains(out, "cycle 1 ") || !strings.Contains(out, "cycle 4 ") {
 			t.Errorf("%d blocks, want those of cycles 1 and 4:\n%s", n, out)
 		}
@@ -67,24 +66,9 @@ func TestWatchPrintsChangesOnly(t *testing.T) {
 
 func TestWatchJSON(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		out, _, _ := watch(t, true, nil, cycle(1, 0), cycle(2, 0), cycle(3, 1))
+		out, _, _ := watch(t, true, cycle(1, 0), cycle(2, 0), cycle(3, 1))
 		if lines := strings.Split(strings.TrimSpace(out), "\n"); len(lines) != 2 || !strings.HasPrefix(lines[1], `{"version":"v1"`) {
 			t.Errorf("got %q, want two lines of JSON", out)
-		}
-	})
-}
-
-func TestWatchOnATerminal(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		out, errs, _ := watch(t, false, func() (int, int) { return 80, 24 }, cycle(1, 0), outage, cycle(2, 0))
-		frames := strings.Split(out, cursorHome)[1:]
-		if len(frames) != 3 || errs != "" {
-			t.Fatalf("%d frames, stderr %q", len(frames), errs)
-		}
-		for i, want := range []string{"cycle 1 ", "nobody answers", "cycle 2 "} {
-			if !strings.Contains(frames[i], want) || !strings.HasSuffix(frames[i], clearBelow) {
-				t.Errorf("frame %d is %q, want %q", i, frames[i], want)
-			}
 		}
 	})
 }
@@ -93,28 +77,5 @@ func TestWatchNeedsADaemonAtFirst(t *testing.T) {
 	w := newWatcher(&script{answers: []func() (plan.Status, error){outage}}, &bytes.Buffer{}, &bytes.Buffer{}, false)
 	if err := w.run(t.Context()); err == nil || err.Error() != "nobody answers" {
 		t.Errorf("run = %v", err)
-	}
-}
-
-func TestFrame(t *testing.T) {
-	line := clearLine + "\r\n"
-	tests := []struct {
-		name          string
-		text          string
-		width, height int
-		want          string
-	}{
-		{"fits", "a\nb\n", 10, 3, "a" + line + "b" + line},
-		{"too wide", "äöüß\n", 3, 3, "äö…" + line},
-		{"too high", "a\nb\nc\nd\n", 60, 4, "a" + line + "b" + line + "… 2 more lines: make the window higher" + line},
-		{"hardly any room", "ab\nb\n", 0, 0, "……" + line},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			got := string(frame(tt.text, tt.width, tt.height))
-			if want := cursorHome + tt.want + clearBelow; got != want {
-				t.Errorf("got %q, want %q", got, want)
-			}
-		})
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"scaler.io/scaler/internal/doctor"
 	"scaler.io/scaler/internal/giteatest"
 	"scaler.io/scaler/internal/plan"
+	"scaler.io/scaler/internal/realgitea"
 )
 
 const doctorToken = "api-token-of-the-doctor-0123456789"
@@ -220,6 +221,15 @@ func TestDoctorFaults(t *testing.T) {
 		{"daemon in trouble", giteatest.Options{}, func(t *testing.T, w *ward) {
 			w.change(t, w.dir+"/none.sock", startDaemon(t, &fakeDaemon{status: badNight()}))
 		}, warning, []string{"the daemon says of pool windows", "scaler status"}},
+		{"daemon of another version", giteatest.Options{}, func(t *testing.T, w *ward) {
+			w.change(t, w.dir+"/none.sock", startDaemon(t, &fakeDaemon{status: badNight()}))
+		}, warning, []string{"the daemon is version v1.2.3", "systemctl restart none.service"}},
+		{"address in use", giteatest.Options{}, func(t *testing.T, w *ward) {
+			w.yaml += fmt.Sprintf("http: {listen: %q}\n", strings.TrimPrefix(w.url, "http://"))
+		}, failed, []string{"http.listen", "in use by another program", "ss -ltnp"}},
+		{"address of another host", giteatest.Options{}, func(t *testing.T, w *ward) {
+			w.yaml += "http: {listen: \"192.0.2.1:9180\"}\n"
+		}, failed, []string{"http.listen", "192.0.2.1", "an address of this host"}},
 		{"pressure that cannot be measured", giteatest.Options{}, func(t *testing.T, w *ward) {
 			w.yaml += "limits: {pressure: {free_disk: 1g, disk_paths: [/nonexistent]}}\n"
 		}, failed, []string{"limits.pressure", "would start nothing", "disk_paths"}},
@@ -346,6 +356,19 @@ func dated(off time.Duration) func(http.Handler) http.Handler {
 			h.ServeHTTP(w, r)
 		})
 	}
+}
+
+// TestDoctorWebhookWithoutADaemon says what is known of the way of events.
+func TestDoctorWebhookWithoutADaemon(t *testing.T) {
+	w := newWard(t, giteatest.Options{})
+	write(t, w.dir+"/hook", "secret-of-the-webhook-test\n")
+	w.yaml += fmt.Sprintf("webhook: {listen: %q, public_url: \"http://127.0.0.1:1\", secret: {file: hook}}\n", realgitea.FreeAddress(t, "127.0.0.1"))
+	mustRun(t, "webhook", "create", "-c", w.config(t))
+	report, _ := w.examine(t)
+	wantFound(t, report.Findings, doctor.ResultOK, "instance, webhook 1", "sends what is needed")
+	wantFound(t, report.Findings, doctor.ResultSkipped, "no daemon runs", "scaler webhook test")
+	wantFound(t, report.Findings, doctor.ResultSkipped, "ALLOWED_HOST_LIST = external, 127.0.0.1")
+	wantFound(t, report.Findings, doctor.ResultOK, "webhook.listen", "is free")
 }
 
 func TestDoctorWithoutConfiguration(t *testing.T) {

@@ -116,6 +116,9 @@ func (e *exam) checks() []doctor.Check {
 		doctor.Check{ID: "socket", Group: groupState, Subject: e.cfg.ControlSocket, Timeout: shortCheck, Run: e.checkSocket},
 		doctor.Check{ID: "pressure", Group: groupState, Subject: "limits.pressure", Timeout: shortCheck, Run: e.checkPressure},
 	)
+	if len(e.listeners()) > 0 {
+		list = append(list, doctor.Check{ID: "listeners", Group: groupState, Subject: "addresses to listen on", Timeout: shortCheck, Run: e.checkListeners})
+	}
 	list = append(list, e.giteaChecks()...)
 	list = append(list, e.engineCheck())
 	list = append(list, e.poolChecks()...)

@@ -234,6 +234,9 @@ func (e *exam) checkSocket(ctx context.Context, r *doctor.Report) {
 	switch {
 	case err == nil:
 		r.OK(path, "a daemon answers: version %s, cycle %d", status.Version, status.Cycle)
+		if own := readBuildInfo().Version; status.Version != own {
+			r.Warn(path, fmt.Sprintf("the daemon is version %s, and this program %s", status.Version, own), "restart the daemon, which disturbs no runner: systemctl restart "+e.unit.name)
+		}
 		for _, p := range status.Problems {
 			r.Warn(path, "the daemon says of "+p.Subject+": "+p.Message, "see scaler status")
 		}

@@ -34,6 +34,7 @@ func (e *exam) checkWebhook(ctx context.Context, r *doctor.Report) {
 		for _, scope := range site.scopes {
 			if id, good := t.checkHook(ctx, scope); good {
 				t.add(fmt.Sprintf("%s, webhook %d", scope, id), resultOK, "it is there, and sends what is needed", "")
+				tellAllowed(ctx, r, urlHost(site.url))
 			}
 		}
 	}
@@ -46,6 +47,15 @@ func (e *exam) checkWebhook(ctx context.Context, r *doctor.Report) {
 		default:
 			r.Warn(f.Subject, f.Detail, f.Remedy)
 		}
+	}
+}
+
+// tellAllowed says what Gitea has to allow for events to come, which its API
+// does not tell.
+func tellAllowed(ctx context.Context, r *doctor.Report, host string) {
+	if inner, _ := innerAddress(ctx, host); inner.IsValid() {
+		r.Skip("Gitea's ALLOWED_HOST_LIST", "whether Gitea may send to %s, which is %s, is not to be seen from here: it sends to public addresses only, unless its app.ini says "+
+			"ALLOWED_HOST_LIST = external, %[1]s in the section [webhook]", host, inner)
 	}
 }
 

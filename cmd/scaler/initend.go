@@ -67,9 +67,6 @@ func (s *setUp) next(ctx context.Context, cfg *config.Config) error {
 	}
 	enable := "systemctl enable --now " + s.unit.name
 	if !s.unit.loaded {
-		if s.flags.enable {
-			return fmt.Errorf("there is no unit %s to enable: install the package, or systemd/scaler.service of the source", s.unit.name)
-		}
 		return s.say("  Start the daemon:  %s\n%s", s.command("run"), s.firstJob(cfg))
 	}
 	start := s.flags.enable

@@ -177,6 +177,13 @@ func (s *setUp) begin(ctx context.Context) (keep bool, err error) {
 	if s.user == nil && os.Geteuid() == 0 && s.unit.loaded && s.unit.user != "" && s.unit.user != "root" {
 		return false, fmt.Errorf("unit %s runs as user %s, and there is none: run useradd --system --home-dir %s --shell /usr/sbin/nologin %[2]s", s.unit.name, s.unit.user, defaultStateDir)
 	}
+	if s.flags.enable && !s.unit.loaded {
+		return false, fmt.Errorf("there is no unit %s to enable: install the package, or systemd/scaler.service of the source", s.unit.name)
+	}
+	dir := filepath.Dir(absolute(s.flags.config))
+	if place := nearest(dir); !mayWriteTo(place) {
+		return false, fmt.Errorf("this user cannot write to %s, where %s is to be: run this as root, or name another file with --config", place, s.flags.config)
+	}
 	const hello = "scaler init asks what a first configuration needs, and writes %s.\n"
 	if err := s.say(hello, s.flags.config); err != nil {
 		return false, err

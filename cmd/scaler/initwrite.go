@@ -156,7 +156,7 @@ func (s *setUp) makeDir(dir string) error {
 		return nil
 	}
 	if err := os.MkdirAll(dir, 0o750); err != nil {
-		return fmt.Errorf("make directory of the configuration: %w: run this as root, or name another file with --config", err)
+		return fmt.Errorf("make directory of the configuration: %w", err)
 	}
 	return s.give(dir)
 }

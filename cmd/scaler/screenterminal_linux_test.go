@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 	"unsafe"
+
+	"scaler.io/scaler/internal/terminaltest"
 )
 
 // Control sequences that go to the terminal's other screen and back.
@@ -31,7 +33,7 @@ func TestScreensOnATerminal(t *testing.T) {
 	for name, args := range map[string][]string{"status": {"status", "--watch"}, "top": {"top"}} {
 		t.Run(name, func(t *testing.T) {
 			f := operated()
-			person, program := openTerminal(t)
+			person, program := terminaltest.Open(t)
 			size := [4]uint16{30, 100, 0, 0}
 			if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, person.Fd(), syscall.TIOCSWINSZ, uintptr(unsafe.Pointer(&size))); errno != 0 {
 				t.Fatal(errno)

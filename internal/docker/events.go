@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/docker/docker/api/types/events"
+	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/client"
 )
 
@@ -41,10 +42,31 @@ func (b backoff) delay(failures int) time.Duration {
 // Watch reconnects with back-off for as long as ctx lives, logs once when the
 // stream is lost and once when it is back, and returns ctx's error.
 func (e *Engine) Watch(ctx context.Context, notify func(runner string)) error {
+	filter := e.ours()
+	filter.Add("type", string(events.ContainerEventType))
+	for _, action := range []events.Action{events.ActionDie, events.ActionDestroy} {
+		filter.Add("event", string(action))
+	}
+	return e.watch(ctx, stream{filter: filter, runner: func(m events.Message) (string, bool) {
+		runner := m.Actor.Attributes[LabelRunner]
+		return runner, runner != "" && !e.expected(m.Actor.ID)
+	}}, notify)
+}
+
+// stream is what is followed of an engine's events.
+type stream struct {
+	filter filters.Args
+	// runner returns whose event it is, empty if it may concern all, and
+	// whether it is to be told.
+	runner func(events.Message) (runner string, tell bool)
+}
+
+// watch is Watch for a stream.
+func (e *Engine) watch(ctx context.Context, s stream, notify func(runner string)) error {
 	failures, lost := 0, false
 	for {
 		began := time.Now()
-		err := e.follow(ctx, func() {
+		err := e.follow(ctx, s, func() {
 			if lost {
 				e.log.Info("docker event stream restored")
 				lost = false
@@ -71,19 +93,14 @@ func (e *Engine) Watch(ctx context.Context, notify func(runner string)) error {
 }
 
 // follow reads one stream until it breaks.
-func (e *Engine) follow(ctx context.Context, connected func(), notify func(string)) error {
+func (e *Engine) follow(ctx context.Context, s stream, connected func(), notify func(string)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	filter := e.ours()
-	filter.Add("type", string(events.ContainerEventType))
-	for _, action := range []events.Action{events.ActionDie, events.ActionDestroy} {
-		filter.Add("event", string(action))
-	}
 	// Events returns once the engine has answered, but the engine answers
 	// before it subscribes. Asking for the last second as well leaves no gap.
 	since := strconv.FormatInt(time.Now().Add(-time.Second).Unix(), 10)
 	deadline := time.AfterFunc(e.timeout, cancel)
-	messages, errs := e.client.Events(ctx, events.ListOptions{Since: since, Filters: filter})
+	messages, errs := e.client.Events(ctx, events.ListOptions{Since: since, Filters: s.filter})
 	if !deadline.Stop() {
 		return fmt.Errorf("%w: no event stream within %s", ErrUnreachable, e.timeout)
 	}
@@ -105,7 +122,7 @@ func (e *Engine) follow(ctx context.Context, connected func(), notify func(strin
 	for {
 		select {
 		case m := <-messages:
-			if runner := m.Actor.Attributes[LabelRunner]; runner != "" && !e.expected(m.Actor.ID) {
+			if runner, tell := s.runner(m); tell {
 				notify(runner)
 			}
 		case err := <-errs:

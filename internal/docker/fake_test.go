@@ -138,7 +138,7 @@ func TestSlowEngine(t *testing.T) {
 	if _, err := e.List(t.Context()); !errors.Is(err, ErrUnreachable) || !strings.Contains(err.Error(), "no answer within 30ms") {
 		t.Errorf("List() = %v", err)
 	}
-	if err := e.follow(t.Context(), func() { t.Error("connected") }, nil); !errors.Is(err, ErrUnreachable) {
+	if err := e.follow(t.Context(), stream{}, func() { t.Error("connected") }, nil); !errors.Is(err, ErrUnreachable) {
 		t.Errorf("follow() = %v", err)
 	}
 	err := e.EnsureImage(t.Context(), "p")

@@ -14,6 +14,9 @@ import (
 type operation string
 
 const (
+	opConfigCreate     operation = "config_create"
+	opConfigList       operation = "config_list"
+	opConfigRemove     operation = "config_remove"
 	opContainerCreate  operation = "container_create"
 	opContainerInspect operation = "container_inspect"
 	opContainerList    operation = "container_list"
@@ -35,7 +38,17 @@ const (
 	opNetworkInspect   operation = "network_inspect"
 	opNetworkList      operation = "network_list"
 	opNetworkRemove    operation = "network_remove"
+	opNodeList         operation = "node_list"
 	opPing             operation = "ping"
+	opSecretCreate     operation = "secret_create"
+	opSecretList       operation = "secret_list"
+	opSecretRemove     operation = "secret_remove"
+	opServiceCreate    operation = "service_create"
+	opServiceInspect   operation = "service_inspect"
+	opServiceList      operation = "service_list"
+	opServiceRemove    operation = "service_remove"
+	opServiceUpdate    operation = "service_update"
+	opTaskList         operation = "task_list"
 	opVolumeRemove     operation = "volume_remove"
 )
 

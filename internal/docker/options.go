@@ -86,6 +86,8 @@ type Options struct {
 	LogDriver  string
 	LogOptions map[string]string
 	Labels     map[string]string
+
+	Swarm SwarmOptions // for a Swarm only
 }
 
 // Validate joins all faults of the options that can be seen without asking an

@@ -163,6 +163,13 @@ type Container struct {
 	// Ended is set for an exited container whose exit code is known, which it
 	// may not be from a list.
 	Ended bool
+	// Reason is what the engine says of a container that it has no place for
+	// yet, or that has ended other than by its program's own doing.
+	Reason string
+	// Withdrawn is set if the engine has ended the container by itself, as when
+	// the machine that it was on is gone: the runner has not failed. If it still
+	// runs, its machine is to be emptied: it may finish its job.
+	Withdrawn bool
 }
 
 // File is a file to be put into a container before it starts.

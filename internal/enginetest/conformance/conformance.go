@@ -47,8 +47,25 @@ const (
 	ExitFile     = "exit"
 )
 
+// Ability is something that an engine may lack, if the daemon can do without.
+type Ability string
+
+// The abilities.
+const (
+	// Files is to read and write files in a container. An engine without it
+	// says plan.ErrUnsupported.
+	Files Ability = "files"
+	// StopCode is to know the exit code of a container that was told to stop.
+	StopCode Ability = "stop code"
+)
+
 // Rig is an engine under test.
 type Rig struct {
+	// Lacks has the abilities that the engine does not have, each with the
+	// reason.
+	Lacks map[Ability]string
+	// Serial, if not empty, is why the tests run one after the other.
+	Serial string
 	// Prefix begins the names of all runners, so that tests that share an
 	// engine do not meet.
 	Prefix string
@@ -88,7 +105,9 @@ func Run(t *testing.T, r Rig) {
 		"resync":              testResync,
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
+			if r.Serial == "" {
+				t.Parallel()
+			}
 			b := &bench{Rig: r, name: r.Prefix + strings.ReplaceAll(name, " ", "-")}
 			if test == nil {
 				t.Fatal("no test")

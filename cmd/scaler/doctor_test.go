@@ -171,8 +171,12 @@ func wantFound(t *testing.T, list []doctor.Finding, result doctor.Result, parts 
 
 func TestDoctorWhereAllIsWell(t *testing.T) {
 	w := newWard(t, giteatest.Options{})
+	w.yaml += "notifications: [{name: ops, url: '" + w.url + "/hook/T0KEN', headers: {X-Key: {file: api-token}}}]\n"
 	report, _ := w.examine(t)
 	for _, f := range report.Findings {
+		if strings.Contains(f.Detail+f.Remedy+f.Subject, "T0KEN") {
+			t.Errorf("a URL is shown: %+v", f)
+		}
 		if f.Result == doctor.ResultFailed && f.Check != "self" { // an import, which this engine does not have
 			t.Errorf("%s: %s", f.Subject, f.Detail)
 		}
@@ -188,6 +192,7 @@ func TestDoctorWhereAllIsWell(t *testing.T) {
 		{"registration token instance", "the active one of instance"},
 		{"Docker engine", "28.0.0"}, {"clock of Docker's host"}, {"limits", "version 2"}, {"storage driver", "overlay2"},
 		{"image of pool linux", "example/runner:1 is there"}, {"networks"},
+		{"notification ops", "can be reached"}, {"notifications[0].headers.X-Key", "mode 0600"},
 	} {
 		wantFound(t, report.Findings, doctor.ResultOK, parts...)
 	}
@@ -233,6 +238,13 @@ func TestDoctorFaults(t *testing.T) {
 		{"pressure that cannot be measured", giteatest.Options{}, func(t *testing.T, w *ward) {
 			w.yaml += "limits: {pressure: {free_disk: 1g, disk_paths: [/nonexistent]}}\n"
 		}, failed, []string{"limits.pressure", "would start nothing", "disk_paths"}},
+
+		{"notification that nobody takes", giteatest.Options{}, func(t *testing.T, w *ward) {
+			w.yaml += "notifications: [{name: ops, url: 'http://127.0.0.1:1/T0KEN'}]\n"
+		}, failed, []string{"notification ops", "no answer from 127.0.0.1:1", "refused", "start what should listen there"}},
+		{"notification to an unknown host", giteatest.Options{}, func(t *testing.T, w *ward) {
+			w.yaml += "notifications: [{name: ops, url: 'https://no-such-host.invalid/T0KEN'}]\n"
+		}, failed, []string{"notification ops", "no answer from no-such-host.invalid", "getent hosts"}},
 
 		{"nothing listens", giteatest.Options{}, func(t *testing.T, w *ward) { w.change(t, w.url, "http://127.0.0.1:1") }, failed, []string{"connection to 127.0.0.1:1", "refused", "start Gitea, or correct the port in gitea.url"}},
 		{"another scheme", giteatest.Options{}, func(t *testing.T, w *ward) { w.change(t, w.url, strings.Replace(w.url, "http", "https", 1)) }, failed, []string{"TLS with 127.0.0.1", "http:// in place of https://"}},

@@ -19,13 +19,14 @@ import (
 
 // The headings of what is looked at.
 const (
-	groupConfig    = "Configuration"
-	groupState     = "State"
-	groupGitea     = "Gitea"
-	groupDocker    = "Docker"
-	groupContainer = "Inside a container"
-	groupWebhook   = "Webhook"
-	groupProof     = "Proof"
+	groupConfig        = "Configuration"
+	groupState         = "State"
+	groupGitea         = "Gitea"
+	groupDocker        = "Docker"
+	groupContainer     = "Inside a container"
+	groupWebhook       = "Webhook"
+	groupNotifications = "Notifications"
+	groupProof         = "Proof"
 )
 
 // Deadlines of checks. Each is longer than those of the calls within it.
@@ -126,6 +127,7 @@ func (e *exam) checks() []doctor.Check {
 	if e.cfg.Webhook != nil {
 		list = append(list, doctor.Check{ID: "webhook", Group: groupWebhook, Subject: e.cfg.Webhook.PublicURL, Needs: []string{"gitea.server"}, Timeout: longCheck, Run: e.checkWebhook})
 	}
+	list = append(list, e.notificationChecks()...)
 	if e.flags.job {
 		list = append(list, e.proofCheck())
 	}

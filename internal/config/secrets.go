@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 )
 
@@ -34,7 +35,17 @@ func collectSecrets(v reflect.Value, path string, found *[]UsedSecret) {
 		for i := range v.Len() {
 			collectSecrets(v.Index(i), fmt.Sprintf("%s[%d]", path, i), found)
 		}
+	case reflect.Map:
+		for _, name := range slices.SortedFunc(slices.Values(v.MapKeys()), func(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) }) {
+			collectSecrets(v.MapIndex(name), join(path, name.String()), found)
+		}
 	case reflect.Struct:
+		if value, ok := reflect.TypeAssert[Value](v); ok {
+			if value.ref != nil {
+				*found = append(*found, UsedSecret{path, *value.ref})
+			}
+			return
+		}
 		if ref, ok := reflect.TypeAssert[SecretRef](v); ok {
 			if ref.kind != "" {
 				*found = append(*found, UsedSecret{path, ref})

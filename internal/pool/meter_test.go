@@ -195,67 +195,6 @@ func TestReapedIsCounted(t *testing.T) {
 	})
 }
 
-// The daemon is alive as long as its loop turns, however slow Gitea is, also in a
-// long drain; and not any more once the loop hangs.
-func TestHealthFollowsTheLoop(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, giteatest.Options{}, func(c *Config) { c.DrainOnShutdown, c.ShutdownTimeout = true, time.Hour })
-		r.run()
-		r.queue(1, 30*time.Minute)
-		r.after(10 * time.Second)
-		health := func(when string, alive, ready bool) {
-			t.Helper()
-			if h := r.m.Status().Health(time.Now()); h.Alive != alive || h.Ready != ready {
-				t.Errorf("%s: alive %v, ready %v: %s", when, h.Alive, h.Ready, h.Line())
-			}
-		}
-		health("all is well", true, true)
-		if err := r.gitea.SetFault(giteatest.Fault{Kind: "[a-z]*", Latency: time.Minute}); err != nil {
-			t.Fatal(err)
-		}
-		for range 20 {
-			r.after(31 * time.Second)
-			health("Gitea does not answer", true, false)
-		}
-		r.gitea.ClearFaults()
-		r.after(time.Minute)
-		health("Gitea is back", true, true)
-		ended := make(chan struct{})
-		go func() { defer close(ended); r.stop() }()
-		for range 8 {
-			r.after(time.Minute)
-			health("drains", true, false)
-		}
-		<-ended
-		r.killAll()
-	})
-}
-
-func TestHealthOfALoopThatHangs(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, giteatest.Options{})
-		r.run()
-		r.after(10 * time.Second)
-		release := make(chan struct{})
-		r.engine.Before("List", func() { <-release }) // heeds no deadline
-		r.after(plan.LoopBound - time.Second)
-		if h := r.m.Status().Health(time.Now()); !h.Alive {
-			t.Errorf("given up too early: %s", h.Line())
-		}
-		r.after(5 * time.Second)
-		if h := r.m.Status().Health(time.Now()); h.Alive || h.Ready || !strings.Contains(h.Line(), "the loop was to turn 3m") {
-			t.Errorf("alive %v, ready %v: %s", h.Alive, h.Ready, h.Line())
-		}
-		close(release)
-		r.after(2 * time.Second)
-		if h := r.m.Status().Health(time.Now()); !h.Alive || !h.Ready {
-			t.Errorf("it goes on, and is %s", h.Line())
-		}
-		r.stop()
-		r.wantNothingLeft()
-	})
-}
-
 // deaf hears nothing of what happens to containers.
 type deaf struct{ inspector }
 

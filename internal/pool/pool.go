@@ -247,10 +247,12 @@ func (m *Manager) turn(ctx context.Context) {
 			m.settle(r)
 		case f := <-m.requests:
 			f()
+			m.turned() // it may have taken as long as a cycle
 		case <-m.trigger:
 			m.hear(time.Now())
 			timer.Reset(max(gap-time.Since(last), 0))
 		case <-timer.C:
+			m.turned()
 			gap = m.timeCycle(ctx)
 			last = time.Now()
 			timer.Reset(m.dueIn(max(m.pace.jittered(last), gap)))
@@ -263,6 +265,13 @@ func (m *Manager) dueIn(d time.Duration) time.Duration {
 	at := time.Now().Add(d)
 	m.due.Store(&at)
 	return d
+}
+
+// turned notes that the loop turns, if it is overdue.
+func (m *Manager) turned() {
+	if time.Now().After(m.dueAt()) {
+		m.dueIn(0)
+	}
 }
 
 // timeCycle runs a cycle and returns how long the next one has to wait at least.

@@ -19,6 +19,8 @@
 //	format    a notation beyond the Go type, see scalarParser
 //	example   a value to show in messages and in the schema
 //	restart   "true": a change of it takes effect after a restart only
+//	private   "true": it may hold a secret that somebody has put there, so that
+//	          its value is shown to nobody
 package config
 
 import (
@@ -35,7 +37,7 @@ type Config struct {
 	RegistrationTokens []RegistrationToken `yaml:"registration_tokens" required:"true" doc:"The tokens that runners are registered with, each for one scope."`
 	Pools              []Pool              `yaml:"pools" default:"[]" doc:"The pools of runners. Which of them a job goes to that several could take: see docs/policy.md. A daemon with a gateway needs none."`
 	Gateway            *Gateway            `yaml:"gateway" restart:"true" doc:"Where runners, also those of others, register with the daemon's own registration tokens: see scaler token. Without it there is none."`
-	HTTP               *HTTP               `yaml:"http" restart:"true" doc:"Listener for people and Prometheus: /tokens and /metrics. Without it there is none."`
+	HTTP               *HTTP               `yaml:"http" restart:"true" doc:"Listener for people and Prometheus: the pages and /metrics. Without it there is none."`
 	Webhook            *Webhook            `yaml:"webhook" restart:"true" doc:"Where Gitea sends its workflow_job events, which make scaler look at once. Without it the polls do."`
 	Notifications      []Notification      `yaml:"notifications" default:"[]" doc:"Where it is told what happens: breakers that open, jobs that wait too long and the like. See docs/notifications.md."`
 	Limits             Limits              `yaml:"limits" doc:"Limits over all pools together."`
@@ -108,7 +110,7 @@ type Pool struct {
 	MaxJobs           int              `yaml:"max_jobs" default:"0" min:"0" doc:"How many jobs a persistent runner has before it is replaced; 0 is no limit. Needs ephemeral: false."`
 	MaxUnavailable    plan.Portion     `yaml:"max_unavailable" default:"1" doc:"How many runners may be missing at a time, as a number or as a share of max like 25%, while outdated ones are replaced: those made before the image or the pool's settings changed, or older than max_lifetime."`
 	ShutdownTimeout   time.Duration    `yaml:"shutdown_timeout" default:"3h" min:"0s" doc:"How long a runner that was told to stop may go on with its job. It is given to the runner as runner.shutdown_timeout."`
-	RunnerConfig      RunnerConfig     `yaml:"runner_config" default:"{}" example:"{runner: {envs: {TZ: Europe/Berlin}}}" doc:"Settings for the runner's own configuration file, into which they are merged. Not checked, except that runner.file, runner.capacity, runner.labels and runner.shutdown_timeout belong to the daemon."`
+	RunnerConfig      RunnerConfig     `yaml:"runner_config" private:"true" default:"{}" example:"{runner: {envs: {TZ: Europe/Berlin}}}" doc:"Settings for the runner's own configuration file, into which they are merged. Not checked, except that runner.file, runner.capacity, runner.labels and runner.shutdown_timeout belong to the daemon."`
 	Priority          int              `yaml:"priority" default:"0" min:"-1000" max:"1000" doc:"Pools of a higher priority are served first: where the limits do not suffice for all, and with a job that several pools could take."`
 	Weight            int              `yaml:"weight" default:"1" min:"1" max:"1000" doc:"The pool's share of the runners where the limits do not suffice for all pools of its priority: with 3 it gets three for each of a pool with 1."`
 	MaxPerRepo        int              `yaml:"max_per_repo" default:"0" min:"0" doc:"Runners of the pool at most that are busy with jobs of one repository, or started for them; its other jobs wait, or go to another pool. 0 is no limit."`

@@ -120,7 +120,7 @@ func TestEveryKey(t *testing.T) {
 		},
 		HTTP: &HTTP{
 			Listen: "[::1]:9180", TLS: pair, PasswordFile: filepath.Join(here, "passwords"), UserHeader: "X-Remote-User",
-			TrustedProxies: []string{"127.0.0.1"}, RunnerImage: "registry.example.com/runner:latest",
+			TrustedProxies: []string{"127.0.0.1"}, Read: ReadLogin, RunnerImage: "registry.example.com/runner:latest",
 		},
 		Notifications: []Notification{{
 			Name: "slack", URL: Value{ref: &SecretRef{secretEnv, "SCALER_TEST_URL"}}, Method: "PUT", Bearer: &token,
@@ -200,7 +200,7 @@ func TestExamples(t *testing.T) {
 				want.Gateway = &Gateway{Listen: ":8088", PublicURL: "https://runners.example.com", TLS: c.Gateway.TLS,
 					PassThrough: PassRunners, TrustedProxies: []string{}, PerToken: 60}
 				want.HTTP = &HTTP{Listen: "127.0.0.1:9180", TLS: c.HTTP.TLS, PasswordFile: c.HTTP.PasswordFile,
-					TrustedProxies: []string{}, RunnerImage: "gitea/runner:latest"}
+					TrustedProxies: []string{}, Read: ReadAnyone, RunnerImage: "gitea/runner:latest"}
 				want.Notifications = []Notification{{
 					Name: "ops", URL: Value{text: "https://alerts.example.com/scaler"}, Method: "POST", Headers: map[string]Value{},
 					Events: defaultEvents(), Pools: []string{}, OverdueAfter: 10 * time.Minute, Batch: 20,

@@ -10,10 +10,10 @@ type Container struct {
 	RegistryAuth *RegistryAuth `yaml:"registry_auth" doc:"Credentials for the image's registry."`
 
 	DataDir    string   `yaml:"data_dir" default:"/data" format:"absolute" doc:"The runner's working directory in the container, where .runner and config.yaml are put. It must be the image's own."`
-	Command    []string `yaml:"command" default:"[]" example:"[daemon]" doc:"The command instead of the image's."`
-	Entrypoint []string `yaml:"entrypoint" default:"[]" example:"[/sbin/tini, --]" doc:"The entrypoint instead of the image's."`
+	Command    []string `yaml:"command" private:"true" default:"[]" example:"[daemon]" doc:"The command instead of the image's."`
+	Entrypoint []string `yaml:"entrypoint" private:"true" default:"[]" example:"[/sbin/tini, --]" doc:"The entrypoint instead of the image's."`
 
-	Env        map[string]string `yaml:"env" default:"{}" format:"verbatim" example:"{TZ: Europe/Berlin}" doc:"Environment variables. Whoever may inspect the container reads them: no secrets here."`
+	Env        map[string]string `yaml:"env" private:"true" default:"{}" format:"verbatim" example:"{TZ: Europe/Berlin}" doc:"Environment variables. Whoever may inspect the container reads them: no secrets here."`
 	Network    string            `yaml:"network" default:"" example:"gitea_default" doc:"Network of the container; empty is Docker's default bridge."`
 	ExtraHosts []string          `yaml:"extra_hosts" default:"[]" example:"[\"git.example.com:10.0.0.5\"]" doc:"Host names to add, as HOST:IP; the IP may be host-gateway."`
 	DNS        []string          `yaml:"dns" default:"[]" example:"[10.0.0.53]" doc:"IP addresses of DNS servers."`
@@ -41,8 +41,8 @@ type Container struct {
 	Ulimits    map[string]string `yaml:"ulimits" default:"{}" format:"verbatim" example:"{nofile: \"65536:65536\"}" doc:"Resource limits, from name to SOFT or SOFT:HARD; -1 is no limit."`
 
 	LogDriver  string            `yaml:"log_driver" default:"" example:"json-file" doc:"Log driver instead of the engine's default."`
-	LogOptions map[string]string `yaml:"log_options" default:"{}" format:"verbatim" example:"{max-size: 10m}" doc:"Options of the log driver."`
-	Labels     map[string]string `yaml:"labels" default:"{}" format:"verbatim" example:"{com.example.team: ci}" doc:"Labels of the container, not to be confused with the runner's. Those that begin with io.scaler. belong to the daemon."`
+	LogOptions map[string]string `yaml:"log_options" private:"true" default:"{}" format:"verbatim" example:"{max-size: 10m}" doc:"Options of the log driver."`
+	Labels     map[string]string `yaml:"labels" private:"true" default:"{}" format:"verbatim" example:"{com.example.team: ci}" doc:"Labels of the container, not to be confused with the runner's. Those that begin with io.scaler. belong to the daemon."`
 }
 
 // PullPolicy says when an image is pulled before a container is made from it.

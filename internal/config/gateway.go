@@ -55,8 +55,18 @@ type HTTP struct {
 	PasswordFile   string     `yaml:"password_file" format:"file" example:"/etc/scaler/passwords" doc:"Who may log in: lines NAME:HASH as htpasswd -B writes them. It is read again when it changes."`
 	UserHeader     string     `yaml:"user_header" pattern:"^[A-Za-z][A-Za-z0-9-]*$" rule:"the name of an HTTP header" example:"X-Remote-User" doc:"Header in which a reverse proxy of trusted_proxies names the user that it has authenticated."`
 	TrustedProxies []string   `yaml:"trusted_proxies" default:"[]" format:"network" example:"[127.0.0.1/32]" doc:"Networks of the reverse proxies that may set user_header."`
+	Read           ReadMode   `yaml:"read" default:"anyone" enum:"anyone login" doc:"Who may look at the pages without changing anything: anyone who reaches the listener, or who is logged in. They show names of repositories and jobs. Tokens, the runners' logs and all changes need a login in any case."`
 	RunnerImage    string     `yaml:"runner_image" default:"gitea/runner:latest" format:"image" doc:"Image that the commands on the token pages name."`
 }
+
+// ReadMode says who may look at the pages.
+type ReadMode string
+
+// The modes: everybody who reaches the listener, or who is logged in.
+const (
+	ReadAnyone ReadMode = "anyone"
+	ReadLogin  ReadMode = "login"
+)
 
 // RegistrationMode says who registers the runners of a pool.
 type RegistrationMode string

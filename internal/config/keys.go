@@ -28,6 +28,7 @@ type key struct {
 	format     string
 	example    string
 	restart    bool // the running daemon cannot take a change of it over
+	private    bool // its value is shown to nobody
 }
 
 // keysOf returns the keys of a mapping that is decoded into the struct type.
@@ -42,7 +43,7 @@ func keysOf(t reflect.Type) []key {
 			min:      f.Tag.Get("min"), max: f.Tag.Get("max"),
 			pattern: f.Tag.Get("pattern"), rule: f.Tag.Get("rule"),
 			format: f.Tag.Get("format"), example: f.Tag.Get("example"),
-			restart: f.Tag.Get("restart") == "true",
+			restart: f.Tag.Get("restart") == "true", private: f.Tag.Get("private") == "true",
 		}
 		k.def, k.hasDefault = f.Tag.Lookup("default")
 		keys = append(keys, k)

@@ -89,7 +89,7 @@ func TestLibrariesHaveOneHome(t *testing.T) {
 		"github.com/fsnotify/fsnotify":          {"cmd/scaler"},
 		"github.com/prometheus/client_golang":   {"internal/server"},
 		"github.com/prometheus/procfs":          {"internal/host"},
-		"github.com/go-analyze/charts":          {"internal/simulate/page"},
+		"github.com/go-analyze/charts":          {"internal/simulate/page", "internal/trend"},
 	}
 	for pkg, list := range imports(t) {
 		for _, dep := range list {

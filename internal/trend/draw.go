@@ -1,0 +1,185 @@
+package trend
+
+import (
+	"fmt"
+	"math"
+	"regexp"
+	"time"
+
+	"github.com/go-analyze/charts"
+
+	"scaler.io/scaler/internal/plan"
+)
+
+// Width and Height are the size of a picture, which fits a phone.
+const (
+	Width  = 400
+	Height = 250
+)
+
+// The charts, by their names.
+const (
+	Queue   = "queue"   // jobs that wait, and those that nobody serves
+	Runners = "runners" // by what they do
+	Waits   = "waits"   // of jobs until they began
+)
+
+// picture is one way to draw a chart.
+type picture struct {
+	chart string
+	dark  bool
+}
+
+// line is one line of a chart.
+type line struct {
+	name  string
+	color string // can be told from the others on white and on black
+	value func(*point) float64
+}
+
+// lines has those of each chart.
+var lines = map[string][]line{
+	Queue: {
+		{"waiting", "#2f81f7", looked(func(p *point) float64 { return p.waiting })},
+		{"unserved", "#e5534b", looked(func(p *point) float64 { return p.unserved })},
+	},
+	Runners: {
+		{"busy", "#2f81f7", looked(func(p *point) float64 { return p.busy })},
+		{"idle", "#3fa45b", looked(func(p *point) float64 { return p.idle })},
+		{"starting", "#e3963e", looked(func(p *point) float64 { return p.starting })},
+		{"leaving", "#a371f7", looked(func(p *point) float64 { return p.leaving })},
+	},
+	Waits: {
+		{"p50", "#3fa45b", quantile(0.5)},
+		{"p95", "#e3963e", quantile(0.95)},
+		{"oldest in the queue", "#a371f7", looked(func(p *point) float64 { return p.oldest.Seconds() })},
+	},
+}
+
+// looked leaves a gap where there was no look.
+func looked(value func(*point) float64) func(*point) float64 {
+	return func(p *point) float64 {
+		if !p.looked {
+			return charts.GetNullValue()
+		}
+		return value(p)
+	}
+}
+
+// quantile is that of the waits in seconds, with a gap where no job began.
+func quantile(q float64) func(*point) float64 {
+	return func(p *point) float64 {
+		if p.waits.total == 0 {
+			return charts.GetNullValue()
+		}
+		return p.waits.quantile(q).Seconds()
+	}
+}
+
+// Draw returns a chart as SVG, in colours for a light or a dark screen. It draws
+// once for each sample. The error wraps plan.ErrNotFound for a chart that there
+// is not.
+func (r *Recorder) Draw(chart string, dark bool) ([]byte, error) {
+	if lines[chart] == nil {
+		return nil, fmt.Errorf("draw chart %q: %w", chart, plan.ErrNotFound)
+	}
+	r.drawing.Lock()
+	defer r.drawing.Unlock()
+	p := picture{chart, dark}
+	r.mu.Lock()
+	last := r.last
+	if d := r.drawn[p]; d.svg != nil && d.last == last {
+		r.mu.Unlock()
+		return d.svg, nil
+	}
+	list, _ := r.series()
+	r.mu.Unlock()
+	svg, err := p.draw(list)
+	if err != nil {
+		return nil, fmt.Errorf("draw chart %s: %w", chart, err)
+	}
+	r.drawn[p] = drawn{last, svg}
+	return svg, nil
+}
+
+// font is what the library names and a browser may not have.
+var font = regexp.MustCompile(`font-family:[^;"]*`)
+
+func (p picture) draw(list []point) ([]byte, error) {
+	names, values := []string{}, [][]float64{}
+	highest := 0.0
+	for _, l := range lines[p.chart] {
+		row := make([]float64, len(list))
+		for i := range list {
+			row[i] = l.value(&list[i])
+			if row[i] != charts.GetNullValue() {
+				highest = max(highest, row[i])
+			}
+		}
+		names, values = append(names, l.name), append(values, row)
+	}
+	labels := make([]string, len(list))
+	for i := range list {
+		labels[i] = list[i].at.Format("15:04")
+	}
+	theme := p.theme()
+	opt := charts.NewLineChartOptionWithData(values)
+	opt.Theme, opt.LineStrokeWidth, opt.Symbol.Shape = theme, 1.6, charts.SymbolNone
+	opt.StackSeries = charts.Ptr(p.chart == Runners)
+	if p.chart == Runners {
+		opt.FillOpacity = 200
+	}
+	opt.Legend.SeriesNames = names
+	opt.XAxis.Labels, opt.XAxis.LabelCount, opt.XAxis.BoundaryGap = labels, 5, charts.Ptr(false)
+	axis := charts.YAxisOption{Min: charts.Ptr(0.0), LabelCount: 5, PreferNiceIntervals: charts.Ptr(true)}
+	if highest < 4 {
+		axis.Max = charts.Ptr(4.0) // no fractions of jobs
+	}
+	opt.YAxis = []charts.YAxisOption{axis}
+	opt.ValueFormatter = number
+	if p.chart == Waits {
+		opt.ValueFormatter = secondsText
+	}
+	painter := charts.NewPainter(charts.PainterOptions{OutputFormat: charts.ChartOutputSVG, Width: Width, Height: Height, Theme: theme})
+	if err := painter.LineChart(opt); err != nil {
+		return nil, err
+	}
+	svg, err := painter.Bytes()
+	return font.ReplaceAll(svg, []byte("font-family:system-ui,sans-serif")), err
+}
+
+// theme is what it is drawn in; the papers are those of the pages.
+func (p picture) theme() charts.ColorPalette {
+	ink, grid, paper := charts.ColorFromHex("#1c2024"), charts.ColorFromHex("#d5dae0"), charts.ColorFromHex("#ffffff")
+	if p.dark {
+		ink, grid, paper = charts.ColorFromHex("#e6e9ec"), charts.ColorFromHex("#373d44"), charts.ColorFromHex("#14171a")
+	}
+	var colors []charts.Color
+	for _, l := range lines[p.chart] {
+		colors = append(colors, charts.ColorFromHex(l.color))
+	}
+	return charts.MakeTheme(charts.ThemeOption{
+		IsDarkMode: p.dark, AxisStrokeColor: ink, AxisSplitLineColor: grid, BackgroundColor: paper, TextColor: ink, TextColorTitle: ink,
+		TextColorMark: ink, TextColorLabel: ink, TextColorLegend: ink, TextColorXAxis: ink, TextColorYAxis: ink, SeriesColors: colors,
+	})
+}
+
+// number writes whole numbers without a fraction.
+func number(v float64) string {
+	if v == math.Trunc(v) {
+		return fmt.Sprintf("%.0f", v)
+	}
+	return fmt.Sprintf("%.1f", v)
+}
+
+// secondsText writes a time on the axis, as short as can be.
+func secondsText(v float64) string {
+	d := time.Duration(v * float64(time.Second))
+	switch {
+	case d >= 2*time.Hour:
+		return number(math.Round(d.Hours()*10)/10) + " h"
+	case d >= 2*time.Minute:
+		return number(math.Round(d.Minutes()*10)/10) + " min"
+	}
+	return number(v) + " s"
+}

@@ -23,7 +23,7 @@ type service struct {
 
 // listen opens all that the daemon listens on, and returns what serves there.
 // If one of them cannot be opened, the others are closed again.
-func listen(cfg *config.Config, p parts, store *state.Store, log *slog.Logger, options ...server.Option) (services []service, err error) {
+func listen(cfg *config.Config, p parts, store *state.Store, reload reloadFunc, log *slog.Logger) (services []service, err error) {
 	var open []net.Listener
 	defer func() {
 		if err != nil {
@@ -37,8 +37,8 @@ func listen(cfg *config.Config, p parts, store *state.Store, log *slog.Logger, o
 		return nil, err
 	}
 	open = append(open, control)
-	options = append(options, server.WithBackup(store.WriteTo), server.WithExplain(p.fleet.Explain), server.WithAudit(store.Audit),
-		server.WithOperator(p.fleet), server.WithOnlooker(p.fleet), server.WithEvents(p.journal))
+	options := []server.Option{server.WithReload(reload), server.WithBackup(store.WriteTo), server.WithExplain(p.fleet.Explain), server.WithAudit(store.Audit),
+		server.WithOperator(p.fleet), server.WithOnlooker(p.fleet), server.WithEvents(p.journal)}
 	if g := p.gateway; g != nil {
 		if err := g.Load(); err != nil {
 			return nil, err
@@ -74,8 +74,10 @@ func listen(cfg *config.Config, p parts, store *state.Store, log *slog.Logger, o
 			return nil, fmt.Errorf("open http.listen: %w", err)
 		}
 		open = append(open, l)
-		web := newWeb(cfg, p, log)
-		services = append(services, service{"pages", func(ctx context.Context) error { return web.Serve(ctx, l) }})
+		web := newWeb(cfg, p, store, reload, log)
+		services = append(services,
+			service{"pages", func(ctx context.Context) error { return web.Serve(ctx, l) }},
+			service{"charts", p.trend.Run})
 		log.Info("pages listen", "address", l.Addr().String(), "tls", h.TLS != nil)
 	}
 	return append(services, controlSocket(p, control, log, options...)), nil
@@ -100,18 +102,4 @@ func listenTLS(addr string, files *config.ServerTLS, log *slog.Logger) (net.List
 		return gateway.Listen(addr, nil)
 	}
 	return gateway.Listen(addr, &gateway.TLSFiles{Cert: files.CertFile, Key: files.KeyFile, Log: log})
-}
-
-// newWeb makes the pages of the configuration.
-func newWeb(cfg *config.Config, p parts, log *slog.Logger) *server.Web {
-	h := cfg.HTTP
-	web := server.WebConfig{
-		Passwords: h.PasswordFile, UserHeader: h.UserHeader, TrustedProxies: config.Networks(h.TrustedProxies),
-		RunnerImage: h.RunnerImage, Secure: h.TLS != nil, Calls: p.calls, Meter: p.meter, Notifications: p.delivered, Explain: p.fleet.Explain,
-	}
-	if p.gateway == nil {
-		return server.NewWeb(web, p.fleet, nil, log)
-	}
-	web.GatewayURL, web.Scopes = cfg.Gateway.PublicURL, p.registrar.Scopes
-	return server.NewWeb(web, p.fleet, p.gateway, log)
 }

@@ -12,7 +12,6 @@ import (
 	"scaler.io/scaler/internal/config"
 	"scaler.io/scaler/internal/gitea"
 	"scaler.io/scaler/internal/plan"
-	"scaler.io/scaler/internal/server"
 	"scaler.io/scaler/internal/state"
 )
 
@@ -70,12 +69,13 @@ func runDaemon(ctx context.Context, path string, cfg *config.Config, level *slog
 		setPools:  func(c *config.Config) error { return p.engine.SetPools(dockerPools(c), pullHolds(c.Docker)) },
 		setTokens: p.registrar.SetTokens, tell: p.journal.Add,
 		taken: func(c *config.Config) {
+			p.running.Store(c)
 			ready.change(c.Docker)
 			tell.SetTargets(notificationTargets(c))
 		},
 		reloading: manager.reloading, count: p.meter.Reloaded,
 	}
-	servers, err := listen(cfg, p, store, log, server.WithReload(reloads.Reload))
+	servers, err := listen(cfg, p, store, reloads.Reload, log)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"sync/atomic"
 
 	"scaler.io/scaler/internal/config"
 	"scaler.io/scaler/internal/docker"
@@ -21,6 +22,7 @@ import (
 	"scaler.io/scaler/internal/register"
 	"scaler.io/scaler/internal/server"
 	"scaler.io/scaler/internal/state"
+	"scaler.io/scaler/internal/trend"
 )
 
 // parts are the adapters that a daemon is made of.
@@ -35,6 +37,9 @@ type parts struct {
 	host      *host.Monitor      // nil without limits.pressure
 	fleet     *pool.Manager
 	journal   *journal.Journal // of what happens
+	trend     *trend.Recorder  // of the last hours
+	// running is the configuration that holds.
+	running *atomic.Pointer[config.Config]
 }
 
 // keptEvents is how many events the journal keeps.
@@ -59,12 +64,15 @@ func wire(cfg *config.Config, store *state.Store, log *slog.Logger, change ...fu
 	}
 	p := parts{gitea: client, engine: engine, calls: calls, meter: meter, delivered: server.NewDeliveries(), journal: journal.New(keptEvents),
 		registrar: register.New(client, client, registrationTokens(cfg), cfg.Limits.Registrations)}
+	p.trend = trend.New(func() plan.Status { return p.fleet.Status() })
+	p.running = new(atomic.Pointer[config.Config])
+	p.running.Store(cfg)
 	fleetCfg := fleetConfig(cfg, store.Instance())
 	for _, c := range change {
 		c(&fleetCfg)
 	}
 	ports := pool.Ports{Engine: engine, Images: engine, Inspector: engine, Follower: engine, Sweeper: engine, Sizer: engine, Forge: client, Registrar: p.registrar, Voice: client,
-		Store: store, History: store, Meter: meter, Journal: p.journal}
+		Store: store, History: store, Meter: waits{meter, p.trend}, Journal: p.journal}
 	own := &ownRunners{engine: engine}
 	if cfg.Gateway != nil {
 		if p.gateway, err = newGateway(cfg, p, store, own, log); err != nil {

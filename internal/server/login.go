@@ -30,7 +30,7 @@ type user struct {
 type userKey struct{}
 
 // userOf returns who is logged in; of a request that did not come through
-// authenticated that is nobody.
+// admit that is nobody.
 func userOf(r *http.Request) user {
 	u, _ := r.Context().Value(userKey{}).(user)
 	return u
@@ -39,14 +39,20 @@ func userOf(r *http.Request) user {
 // webActor says for the audit log who asks.
 func webActor(r *http.Request) string { return userOf(r).name + " on the web page" }
 
-// authenticated lets through who is logged in, and leads all others to the
-// login page.
-func (web *Web) authenticated(next http.Handler) http.Handler {
+// admit lets through whom a route is for, and leads all others to the login
+// page. What is behind the login answers nobody else, not even that a path does
+// not exist.
+func (web *Web) admit(whom audience, next http.HandlerFunc) http.Handler {
+	if whom == forAll {
+		return next
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		u, known := web.identify(r)
 		switch {
 		case known:
-			next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), userKey{}, u)))
+			next(w, r.WithContext(context.WithValue(r.Context(), userKey{}, u)))
+		case whom == forReaders && !web.cfg.ReadersLogIn:
+			next(w, r)
 		case r.Method == http.MethodGet || r.Method == http.MethodHead:
 			target := "/login"
 			if path := safeNext(r.URL.Path); path != "/" {
@@ -97,7 +103,7 @@ func (web *Web) proxyUser(r *http.Request) string {
 	return strings.TrimSpace(values[0])
 }
 
-var pagePath = regexp.MustCompile(`^/tokens(/[0-9A-Za-z._-]+)*$`)
+var pagePath = regexp.MustCompile(`^/(tokens|pools|runners|queue|events|config|actions)(/[0-9A-Za-z._-]+)*$`)
 
 // safeNext returns where to go on after a login: the path, if it is one of
 // these pages.

@@ -219,7 +219,8 @@ func TestClientAddress(t *testing.T) {
 func TestWhereALoginLeadsTo(t *testing.T) {
 	for path, want := range map[string]string{
 		"/tokens": "/tokens", "/tokens/new": "/tokens/new", "/tokens/a.b/revoke": "/tokens/a.b/revoke",
-		"": "/", "/": "/", "//evil.example": "/", "/\\evil.example": "/", "https://evil.example": "/", "/tokens//x": "/",
+		"/pools/linux/pause": "/pools/linux/pause", "/runners/linux-1": "/runners/linux-1", "/queue/41": "/queue/41", "/config": "/config",
+		"": "/", "/": "/", "/live": "/", "/poolsx": "/", "//evil.example": "/", "/\\evil.example": "/", "https://evil.example": "/", "/tokens//x": "/",
 		"/tokens/../logout": "/", "/tokens?x=1": "/", "/tokens/a\n": "/", "/tokensx": "/", "/login": "/",
 	} {
 		if got := safeNext(path); got != want {

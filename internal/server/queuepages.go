@@ -1,21 +1,49 @@
 package server
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
+	"slices"
+	"time"
 
 	"scaler.io/scaler/internal/plan"
 )
 
-// queuePage is the list of queued jobs.
+// queuePage is a part of the queued jobs, those that no pool serves first.
 type queuePage struct {
-	plan.Status
-	More bool // each job has a page of its own
+	Rows      []plan.JobDecision
+	Pages     pager
+	Pool      string // of whose jobs it is, empty for all
+	Pools     []string
+	Unserved  int
+	Read      int // jobs that were read, of Size
+	Size      int
+	CycleAt   time.Time
+	Cycle     uint64
+	Explained bool // each job has a page of its own
 }
 
-// getQueue shows the queued jobs, each with what becomes of it.
+// noPool is the pool to ask for to see the jobs that have none. No pool can have
+// that name.
+const noPool = "-"
+
+// getQueue shows the queued jobs, each with what becomes of it. It takes the
+// parameters pool and page.
 func (web *Web) getQueue(w http.ResponseWriter, r *http.Request) {
-	web.render(w, r, http.StatusOK, "queue", "Queue", queuePage{web.status.Status(), web.cfg.Explain != nil})
+	s := web.status.Status()
+	p := queuePage{
+		Pool: r.URL.Query().Get("pool"), Pools: namesOf(s.Pools), Read: len(s.Queue), Size: max(s.QueueSize, len(s.Queue)),
+		CycleAt: s.CycleAt, Cycle: s.Cycle, Explained: web.cfg.Explain != nil,
+	}
+	served := func(j plan.JobDecision) int { return min(len(j.Pool), 1) }
+	rows := filter(s.Queue, func(j plan.JobDecision) bool {
+		p.Unserved += 1 - served(j)
+		return p.Pool == "" || j.Pool == p.Pool || p.Pool == noPool && j.Pool == ""
+	})
+	slices.SortStableFunc(rows, func(a, b plan.JobDecision) int { return cmp.Compare(served(a), served(b)) })
+	p.Rows, p.Pages = paged(r, rows)
+	web.render(w, r, http.StatusOK, "queue", "Queue", p)
 }
 
 // getJob explains one job in full.
@@ -33,15 +61,9 @@ func (web *Web) getJob(w http.ResponseWriter, r *http.Request) {
 		title := "No such job"
 		if !errors.Is(err, plan.ErrInvalid) && !errors.Is(err, plan.ErrNotFound) {
 			title = "Not explained"
-			web.log.Error("job not explained", "job", r.PathValue("job"), "err", err)
 		}
-		web.renderMessage(w, r, statusOf(err), message{Title: title, Text: err.Error(), Link: "/queue", Label: "To the queue"})
+		web.renderFailure(w, r, err, "job not explained", message{Title: title, Text: err.Error(), Link: "/queue", Label: "To the queue"})
 		return
 	}
 	web.render(w, r, http.StatusOK, "job", "Job "+r.PathValue("job"), e)
-}
-
-// getPools shows the pools.
-func (web *Web) getPools(w http.ResponseWriter, r *http.Request) {
-	web.render(w, r, http.StatusOK, "overview", "Pools", web.status.Status())
 }

@@ -30,7 +30,7 @@ func TestQueuePage(t *testing.T) {
 	b := queueWeb(t, func(plan.Query) (plan.Explanation, error) { return plan.Explanation{}, nil })
 	w := b.get("/queue")
 	page := parsePage(t, w)
-	for _, want := range []string{"build <x>", "linux, gpu", "pool linux is at its max of 2; it can get a runner when one is gone", "a runner is free or starting", "Gitea has 40 queued jobs", "cycle 8"} {
+	for _, want := range []string{"build <x>", "linux, gpu", "pool linux is at its max of 2; it can get a runner when one is gone", "a runner is free or starting", "Gitea has 40 queued jobs. 2 were read", "40 jobs wait, and 1 of them has no pool that serves it now", "cycle 8"} {
 		if !strings.Contains(page.text, want) {
 			t.Errorf("the page lacks %q: %s", want, page.text)
 		}

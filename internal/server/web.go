@@ -42,6 +42,53 @@ type WebConfig struct {
 	Explain func(plan.Query) (plan.Explanation, error)
 	// Secure has cookies sent over TLS only.
 	Secure bool
+	// ReadersLogIn has those who only look log in, too.
+	ReadersLogIn bool
+	// Actions does what people ask for, and Log returns the last lines of a
+	// runner's container; nil if nothing can be asked for.
+	Actions webActions
+	Log     func(ctx context.Context, runner string, lines int) ([]string, error)
+	// Reload reads the configuration again and takes it over, or nothing of it;
+	// nil if it stays as it is.
+	Reload func(ctx context.Context) (Reloaded, error)
+	// Audit keeps what people did that keeps no entry by itself; nil if there is
+	// no log for it.
+	Audit func(plan.AuditEntry) error
+	// Trends draws the last hours, Journal has the last events, and Settings
+	// returns the configuration that holds; nil for none.
+	Trends   webTrends
+	Journal  webJournal
+	Settings func() []Setting
+}
+
+// Setting is one key of the configuration that holds. It holds no secret.
+type Setting struct {
+	Section string // "gitea", "pools[linux]", …; empty for what is at the top
+	Path    string // of the key in its section
+	Value   string
+	// Default is set if nothing else was set, Restart if a change takes effect
+	// after a restart only.
+	Default bool
+	Restart bool
+}
+
+// webTrends draws charts of the last hours. It may be called concurrently.
+type webTrends interface {
+	// Draw returns a chart as SVG. The error wraps plan.ErrNotFound if there is
+	// none of that name.
+	Draw(chart string, dark bool) ([]byte, error)
+	// Describe says what a chart shows in a sentence.
+	Describe(chart string) string
+	// Version changes when the charts do.
+	Version() uint64
+}
+
+// webJournal has the last events. It may be called concurrently.
+type webJournal interface {
+	// Since returns up to limit events after the one numbered seq, the oldest
+	// first, and how many after seq are not kept any more.
+	Since(seq uint64, limit int) (events []plan.Event, missed uint64)
+	Last() uint64
 }
 
 // webTokens keeps the registration tokens that the gateway gives out. Its
@@ -77,11 +124,11 @@ const (
 	webShutdownTimeout = 5 * time.Second
 )
 
-// Web serves people and Prometheus: the pages behind a login, and the metrics.
+// Web serves people and Prometheus: the pages, and the metrics.
 //
-// The invariant that it protects: without a login nothing but the login page,
-// the metrics and the state of health is answered, and nothing is changed; and the
-// secret of a token is in one answer, the one to who made it.
+// The invariant that it protects: without a login nothing is changed, and
+// tokens and logs are not shown; and the secret of a token is in one answer, the
+// one to who made it.
 type Web struct {
 	cfg      WebConfig
 	status   webStatus
@@ -92,6 +139,7 @@ type Web struct {
 	guard    *loginGuard
 	hashing  chan struct{} // a place for each password that is being checked
 	sent     *sentForms
+	live     *liveHub
 	pages    map[string]*template.Template
 	assets   map[string]asset
 	metrics  http.Handler
@@ -106,6 +154,7 @@ func NewWeb(cfg WebConfig, status webStatus, tokens webTokens, log *slog.Logger)
 		hashing: make(chan struct{}, parallelHashing), sent: newSentForms(),
 		pages: parsePages(), assets: loadAssets(),
 	}
+	web.live = newLiveHub(web.version)
 	if !web.hasGateway() {
 		tokens = nil
 	}
@@ -128,6 +177,7 @@ func (web *Web) Serve(ctx context.Context, l net.Listener) error {
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          slog.NewLogLogger(web.log.Handler(), slog.LevelDebug),
 	}
+	hs.RegisterOnShutdown(web.live.close)
 	served := make(chan error, 1)
 	go func() { served <- hs.Serve(l) }()
 	select {

@@ -8,6 +8,7 @@ import (
 	"html/template"
 	"io/fs"
 	"net/http"
+	"net/url"
 	"path"
 	"strconv"
 	"strings"
@@ -21,15 +22,24 @@ import (
 //go:embed assets
 var assetFiles embed.FS
 
-// layoutFile is what all pages have in common.
-const layoutFile = "assets/layout.html"
+// What all pages have in common: the frame, and parts that several show.
+const (
+	layoutFile = "assets/layout.html"
+	partsFile  = "assets/parts.html"
+)
+
+// livePages are those that show the state as it changes.
+var livePages = map[string]bool{"overview": true, "pools": true, "pool": true, "runners": true, "runner": true, "queue": true, "job": true, "events": true}
 
 // view is what a page is made from.
 type view struct {
 	Title   string
+	Path    string // of the page
 	User    string // who is logged in, empty for nobody
 	ByProxy bool   // whose login is the reverse proxy's to end
+	Reader  bool   // who asks may look at the pages
 	Gateway bool
+	Live    string // the version of the state that it shows, if it is a live page
 	Data    any
 }
 
@@ -49,14 +59,14 @@ type asset struct {
 // parsePages returns the pages by name. The embedded files are part of the
 // program, so a fault in them is a panic.
 func parsePages() map[string]*template.Template {
-	base := template.Must(template.New(path.Base(layoutFile)).Funcs(pageFuncs()).ParseFS(assetFiles, layoutFile))
+	base := template.Must(template.New(path.Base(layoutFile)).Funcs(pageFuncs()).ParseFS(assetFiles, layoutFile, partsFile))
 	files, err := fs.Glob(assetFiles, "assets/*.html")
 	if err != nil {
 		panic(err)
 	}
 	pages := make(map[string]*template.Template, len(files))
 	for _, name := range files {
-		if name == layoutFile {
+		if name == layoutFile || name == partsFile {
 			continue
 		}
 		page := strings.TrimSuffix(path.Base(name), ".html")
@@ -74,6 +84,15 @@ func pageFuncs() template.FuncMap {
 		"span": spanText,
 		"uses": usesText,
 		"kind": kindText,
+
+		"age":   func(t time.Time) string { return ageText(time.Since(t)) },
+		"until": func(t time.Time) string { return untilText(time.Until(t)) },
+		"under": isUnder,
+		"event": eventText,
+		"of":    amountText,
+		"path":  url.PathEscape,
+		"clock": clockText, "moment": momentText,
+		"jobs": func(rows []plan.JobDecision, explained bool) jobList { return jobList{rows, explained} },
 	}
 }
 
@@ -145,7 +164,12 @@ func (web *Web) getAsset(w http.ResponseWriter, r *http.Request) {
 // can still be told.
 func (web *Web) render(w http.ResponseWriter, r *http.Request, status int, page, title string, data any) {
 	u := userOf(r)
-	v := view{Title: title, User: u.name, ByProxy: u.byProxy, Gateway: web.hasGateway(), Data: data}
+	v := view{
+		Title: title, Path: r.URL.Path, User: u.name, ByProxy: u.byProxy, Reader: u.name != "" || !web.cfg.ReadersLogIn, Gateway: web.hasGateway(), Data: data,
+	}
+	if livePages[page] && status == http.StatusOK {
+		v.Live = web.version()
+	}
 	var body bytes.Buffer
 	if err := web.pages[page].ExecuteTemplate(&body, path.Base(layoutFile), v); err != nil {
 		web.log.Error("page not made", "page", page, "err", err)

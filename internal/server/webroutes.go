@@ -4,46 +4,82 @@ import "net/http"
 
 // contentPolicy lets a page load nothing but what is embedded here, and be
 // framed by nobody.
-const contentPolicy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+const contentPolicy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 
-// Handler returns the routes: a few that are open to all, and the pages behind
-// the login. What is behind it answers nobody else, not even that a path does
-// not exist.
+// audience says who is answered.
+type audience int
+
+const (
+	forAll     audience = iota
+	forReaders          // everybody, or who is logged in: see WebConfig.ReadersLogIn
+	forUsers            // who is logged in
+)
+
+// webRoute is a method of a path, with who is answered there.
+type webRoute struct {
+	pattern string
+	forWhom audience
+	serve   http.HandlerFunc
+}
+
+// routes lists all that is answered. A method is in each pattern, so that
+// nothing answers a method that nobody thought of.
+func (web *Web) routes() []webRoute {
+	list := []webRoute{
+		{"GET /metrics", forAll, web.metrics.ServeHTTP},
+		{"GET /healthz", forAll, web.getAlive},
+		{"GET /readyz", forAll, web.getReady},
+		{"GET /assets/{file}", forAll, web.getAsset},
+		{"GET /login", forAll, web.getLogin},
+		{"POST /login", forAll, web.postLogin},
+		{"POST /logout", forUsers, web.postLogout},
+		{"GET /{$}", forReaders, web.getOverview},
+		{"GET /pools", forReaders, web.getPools},
+		{"GET /pools/{pool}", forReaders, web.getPool},
+		{"GET /runners", forReaders, web.getRunners},
+		{"GET /runners/{runner}", forReaders, web.getRunner},
+		{"GET /runners/{runner}/log", forUsers, web.getLog},
+		{"GET /queue", forReaders, web.getQueue},
+		{"GET /queue/{job}", forReaders, web.getJob},
+		{"GET /events", forReaders, web.getEvents},
+		{"GET /config", forReaders, web.getConfig},
+		{"GET /charts/{chart}", forReaders, web.getChart},
+		{"GET /live", forReaders, web.getLive},
+		{"GET /", forReaders, web.getNowhere},
+	}
+	return append(append(list, web.actionRoutes()...), web.tokenPageRoutes()...)
+}
+
+// tokenPageRoutes lists the pages of the gateway's tokens, or what stands there
+// if there is no gateway.
+func (web *Web) tokenPageRoutes() []webRoute {
+	if !web.hasGateway() {
+		return []webRoute{
+			{"GET /tokens", forReaders, web.noTokenPages},
+			{"GET /tokens/", forReaders, web.noTokenPages},
+		}
+	}
+	return []webRoute{
+		{"GET /tokens", forUsers, web.getTokens},
+		{"GET /tokens/", forUsers, web.getNowhere},
+		{"GET /tokens/new", forUsers, web.getTokenForm},
+		{"POST /tokens/new", forUsers, web.postTokenForm},
+		{"GET /tokens/{name}", forUsers, web.getToken},
+		{"GET /tokens/{name}/{change}", forUsers, web.getConfirmation},
+		{"POST /tokens/{name}/{change}", forUsers, web.postChange},
+	}
+}
+
+// Handler returns the routes. Without a login there are only those that are for
+// all and, where readers need none, those that change nothing.
 func (web *Web) Handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", web.metrics)
-	mux.HandleFunc("GET /healthz", web.getAlive)
-	mux.HandleFunc("GET /readyz", web.getReady)
-	mux.HandleFunc("GET /assets/{file}", web.getAsset)
-	mux.HandleFunc("GET /login", web.getLogin)
-	mux.HandleFunc("POST /login", web.postLogin)
-	mux.Handle("/", web.authenticated(web.inside()))
+	for _, r := range web.routes() {
+		mux.Handle(r.pattern, web.admit(r.forWhom, r.serve))
+	}
 	guarded := http.NewCrossOriginProtection()
 	guarded.SetDenyHandler(http.HandlerFunc(web.refuseForeign))
 	return withPageHeaders(guarded.Handler(mux))
-}
-
-// inside returns the routes behind the login.
-func (web *Web) inside() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{$}", web.getOverview)
-	mux.HandleFunc("GET /pools", web.getPools)
-	mux.HandleFunc("GET /queue", web.getQueue)
-	mux.HandleFunc("GET /queue/{job}", web.getJob)
-	mux.HandleFunc("POST /logout", web.postLogout)
-	mux.HandleFunc("GET /", web.getNowhere)
-	if !web.hasGateway() {
-		mux.HandleFunc("GET /tokens", web.noTokenPages)
-		mux.HandleFunc("GET /tokens/", web.noTokenPages)
-		return mux
-	}
-	mux.HandleFunc("GET /tokens", web.getTokens)
-	mux.HandleFunc("GET /tokens/new", web.getTokenForm)
-	mux.HandleFunc("POST /tokens/new", web.postTokenForm)
-	mux.HandleFunc("GET /tokens/{name}", web.getToken)
-	mux.HandleFunc("GET /tokens/{name}/{change}", web.getConfirmation)
-	mux.HandleFunc("POST /tokens/{name}/{change}", web.postChange)
-	return mux
 }
 
 // withPageHeaders sets what protects every answer, and bounds the body of every
@@ -83,14 +119,4 @@ func (web *Web) noTokenPages(w http.ResponseWriter, r *http.Request) {
 	web.renderMessage(w, r, http.StatusNotFound, message{
 		Title: "No gateway", Text: "This scaler gives out no registration tokens. Set gateway.listen and gateway.public_url to have it do so.",
 	})
-}
-
-// getOverview shows the pools, or leads to the tokens where there are any to
-// be had.
-func (web *Web) getOverview(w http.ResponseWriter, r *http.Request) {
-	if web.hasGateway() {
-		http.Redirect(w, r, "/tokens", http.StatusSeeOther)
-		return
-	}
-	web.getPools(w, r)
 }

@@ -172,8 +172,14 @@ func (a *asker) say(format string, args ...any) error {
 // input is a terminal; the terminal is as it was when read returns, also when
 // ctx ends.
 func (a *asker) read(ctx context.Context, hidden bool) (string, error) {
-	file, isFile := a.source.(*os.File)
-	secret := hidden && isFile && term.IsTerminal(int(file.Fd()))
+	if err := ctx.Err(); err != nil {
+		return "", err
+	}
+	fd := -1
+	if file, isFile := a.source.(*os.File); isFile {
+		fd = int(file.Fd())
+	}
+	secret := hidden && fd >= 0 && term.IsTerminal(fd)
 	type result struct {
 		line string
 		err  error
@@ -181,11 +187,11 @@ func (a *asker) read(ctx context.Context, hidden bool) (string, error) {
 	said := make(chan result, 1)
 	var before *term.State
 	if secret {
-		before, _ = term.GetState(int(file.Fd())) // without it there is nothing to put back
+		before, _ = term.GetState(fd) // without it there is nothing to put back
 	}
 	go func() { // outlives an interrupt, as reading cannot be broken off
 		if secret {
-			line, err := term.ReadPassword(int(file.Fd()))
+			line, err := term.ReadPassword(fd)
 			said <- result{string(line), err}
 			return
 		}
@@ -198,7 +204,7 @@ func (a *asker) read(ctx context.Context, hidden bool) (string, error) {
 	select {
 	case <-ctx.Done():
 		if before != nil {
-			_ = term.Restore(int(file.Fd()), before) // nothing more can be done
+			_ = term.Restore(fd, before) // nothing more can be done
 		}
 		return "", ctx.Err()
 	case r := <-said:

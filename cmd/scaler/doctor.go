@@ -22,7 +22,8 @@ the pools, the way from inside a container to Gitea, the webhook, the state.
 What is wrong is told with what to do about it.
 
 Nothing is changed: a permission to delete or disable is tried on a runner that
-does not exist. For the way from inside a container, an image is made of this
+does not exist. Only where a scope has no registration token at all, Gitea makes
+one as it is asked for it. For the way from inside a container, an image is made of this
 program alone, and removed with its container in the end. With --job one runner
 is started as the daemon would do it, under a label that no job asks for, seen
 online in Gitea, and taken away again.

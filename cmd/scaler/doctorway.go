@@ -68,7 +68,7 @@ func (e *exam) wayChecks() []doctor.Check {
 	if len(e.cfg.Pools) == 0 {
 		return nil
 	}
-	list := []doctor.Check{{ID: "self", Group: groupContainer, Subject: "image of this program", Needs: []string{"docker", "networks"}, Timeout: longCheck, Run: e.makeSelf}}
+	list := []doctor.Check{{ID: "self", Group: groupContainer, Subject: "image of this program", Needs: []string{"docker"}, Timeout: longCheck, Run: e.makeSelf}}
 	seen := map[string]bool{}
 	for _, p := range e.cfg.Pools {
 		alike := fmt.Sprintf("%+v %s", probeOptions(dockerPools(e.cfg)[p.Name]), p.Registration)

@@ -3,11 +3,17 @@
 #
 # The binary is static and brings its own certificate authorities and time
 # zones. There is no shell and no other file.
+#
+# This makes the image for this machine. "make images" makes it for several
+# platforms, without an engine, from the same parts: see tools/image.
 FROM scratch
 
+ARG VERSION=dev
 LABEL org.opencontainers.image.title="scaler" \
       org.opencontainers.image.description="Gitea Actions runners on demand" \
-      org.opencontainers.image.licenses="MIT"
+      org.opencontainers.image.licenses="MIT" \
+      org.opencontainers.image.url="https://scaler.io/scaler" \
+      org.opencontainers.image.version="${VERSION}"
 
 # The directories belong to the daemon, the binary does not.
 COPY --chown=65532:65532 dist/rootfs/ /
@@ -23,6 +29,9 @@ VOLUME ["/var/lib/scaler"]
 
 # Leaves the runners running, see on_shutdown.
 STOPSIGNAL SIGTERM
+
+HEALTHCHECK --interval=30s --timeout=10s --start-period=30s \
+    CMD ["/scaler", "status", "--config", "/etc/scaler/scaler.yaml"]
 
 ENTRYPOINT ["/scaler"]
 CMD ["run", "--config", "/etc/scaler/scaler.yaml"]

@@ -15,6 +15,8 @@ SEED ?= 0
 ENGINE ?= docker
 # Passed on to scaler demo, for example ARGS="--jobs 50".
 ARGS ?=
+# What packages and images are made for.
+ARCHES ?= amd64 arm64 armv7
 # Where bench writes its figures, if anywhere.
 JSON ?=
 
@@ -22,7 +24,7 @@ JSON ?=
 # release only.
 build_flags = -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)'
 
-.PHONY: build image demo test chaos bench lint vulncheck reproducible clean help
+.PHONY: build image packages images release demo test chaos bench lint vulncheck reproducible clean help
 
 build: ## build the static binary bin/scaler
 	CGO_ENABLED=0 go build $(build_flags) -o $(BIN) ./cmd/scaler
@@ -35,7 +37,17 @@ image: build ## build the container image from bin/scaler
 	install -d -m 0700 dist/rootfs/var/lib/scaler
 	install -d -m 0750 dist/rootfs/run/scaler
 	install -m 0755 $(BIN) dist/scaler
-	docker build $(BUILD_ARGS) -t $(IMAGE) .
+	docker build --build-arg VERSION='$(VERSION)' $(BUILD_ARGS) -t $(IMAGE) .
+
+packages: ## build .deb, .rpm and .tar.gz into dist, with an SBOM; ARCHES="amd64 arm64"
+	VERSION='$(VERSION)' ARCHES='$(ARCHES)' scripts/release packages
+	VERSION='$(VERSION)' scripts/release sums
+
+images: ## build the image for all ARCHES into dist, without an engine
+	VERSION='$(VERSION)' ARCHES='$(ARCHES)' scripts/release images
+	VERSION='$(VERSION)' scripts/release sums
+
+release: packages images ## build all that is handed out, into dist
 
 demo: build ## watch containers come and go for a queue of jobs; ARGS="--jobs 50"
 	scripts/engine up

@@ -50,13 +50,19 @@ func secretsDir(t *testing.T) string {
 	return dir
 }
 
-// load parses an example whose secrets are in /etc/scaler, where compose puts
-// them, or systemd's.
-func load(t *testing.T, text string) {
+// withSecrets lets an example, whose secrets are in /etc/scaler, where compose
+// puts them, or systemd's, find some that are there.
+func withSecrets(t *testing.T, text string) string {
 	t.Helper()
 	dir := secretsDir(t)
 	t.Setenv("CREDENTIALS_DIRECTORY", dir)
-	text = strings.NewReplacer("/etc/scaler/", dir+"/", "/run/secrets/", dir+"/").Replace(text)
+	return strings.NewReplacer("/etc/scaler/", dir+"/", "/run/secrets/", dir+"/").Replace(text)
+}
+
+// load parses an example.
+func load(t *testing.T, text string) {
+	t.Helper()
+	text = withSecrets(t, text)
 	if _, err := config.Parse("example.yaml", []byte(text)); err != nil {
 		t.Errorf("%v\n%s", err, text)
 	}
@@ -122,7 +128,7 @@ func TestShellCommandsInDocumentsParse(t *testing.T) {
 }
 
 func TestConfigsLoad(t *testing.T) {
-	for _, name := range []string{"configs/minimal.yaml", "configs/scaler.yaml"} {
+	for _, name := range []string{"configs/minimal.yaml", "configs/scaler.yaml", "configs/compose/scaler.yaml"} {
 		t.Run(name, func(t *testing.T) { load(t, read(t, name)) })
 	}
 }
@@ -130,7 +136,7 @@ func TestConfigsLoad(t *testing.T) {
 // Whoever follows a document must not meet a target that does not exist.
 func TestMakeTargetsInDocumentsExist(t *testing.T) {
 	targets := makeTargets(t)
-	files := append(documents(t), "Dockerfile", ".ci/run", "compose.yaml")
+	files := append(documents(t), "Dockerfile", ".ci/run", "compose.yaml", "compose.socket-proxy.yaml")
 	for _, name := range files {
 		for _, m := range makeUse.FindAllStringSubmatch(read(t, name), -1) {
 			if !slices.Contains(targets, m[1]) {
@@ -189,7 +195,7 @@ func TestLinksInDocumentsLeadSomewhere(t *testing.T) {
 
 func TestDocumentsAreFinished(t *testing.T) {
 	unfinished := regexp.MustCompile(`(?i)\b(todo|fixme|xxx|tbd|for now|coming soon|work in progress|not yet implemented)\b`)
-	for _, name := range append(documents(t), "Makefile", "Dockerfile", "compose.yaml", "systemd/scaler.service", "scripts/engine", "scripts/test") {
+	for _, name := range append(documents(t), "Makefile", "Dockerfile", "compose.yaml", "compose.socket-proxy.yaml", "systemd/scaler.service", "systemd/scaler@.service", "scripts/engine", "scripts/release", "scripts/test") {
 		if found := unfinished.FindString(read(t, name)); found != "" {
 			t.Errorf("%s: %q", name, found)
 		}

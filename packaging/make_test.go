@@ -96,7 +96,8 @@ func TestBinaryBringsAuthoritiesAndTimeZones(t *testing.T) {
 }
 
 func TestScriptsAreExecutableAndWellFormed(t *testing.T) {
-	for name, shell := range map[string]string{".ci/run": "bash", "scripts/engine": "sh", "scripts/test": "sh"} {
+	for name, shell := range map[string]string{".ci/run": "bash", "scripts/engine": "sh", "scripts/release": "sh", "scripts/test": "sh",
+		"packaging/scripts/preinstall": "sh", "packaging/scripts/postinstall": "sh", "packaging/scripts/preremove": "sh", "packaging/scripts/postremove": "sh"} {
 		info, err := os.Stat(filepath.Join(root, name))
 		if err != nil {
 			t.Fatal(err)

@@ -1,20 +1,25 @@
 package packaging
 
 import (
-	"crypto/rand"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
+
+	"scaler.io/scaler/internal/config"
 )
 
-// The unit, with a program that exists in place of the installed one.
-func TestUnitIsValid(t *testing.T) {
+// verify has systemd-analyze look at a unit, with a program that exists in
+// place of the installed one, and returns its exposure level.
+func verify(t *testing.T, name, as string) (level float64, report string) {
+	t.Helper()
 	analyze := needs(t, "systemd-analyze")
-	unit := filepath.Join(t.TempDir(), "scaler.service")
-	text := strings.ReplaceAll(read(t, "systemd/scaler.service"), "/usr/bin/scaler", needs(t, "true"))
+	unit := filepath.Join(t.TempDir(), as)
+	text := strings.ReplaceAll(read(t, name), "/usr/bin/scaler", needs(t, "true"))
 	if err := os.WriteFile(unit, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -25,52 +30,89 @@ func TestUnitIsValid(t *testing.T) {
 	if err != nil {
 		t.Skipf("this systemd-analyze judges no file: %v", err)
 	}
-	m := regexp.MustCompile(`exposure level for scaler.service: ([0-9.]+)`).FindStringSubmatch(out)
+	m := regexp.MustCompile(`exposure level for [^:]+: ([0-9.]+)`).FindStringSubmatch(out)
 	if m == nil {
 		t.Fatalf("no exposure level in:\n%s", out)
 	}
-	if level, err := strconv.ParseFloat(m[1], 64); err != nil || level > 2 {
-		t.Errorf("exposure level %s, want 2.0 at most\n%s", m[1], out)
+	level, err = strconv.ParseFloat(m[1], 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return level, out
+}
+
+func TestUnitsAreValid(t *testing.T) {
+	for name, as := range map[string]string{"systemd/scaler.service": "scaler.service", "systemd/scaler@.service": "scaler@two.service"} {
+		t.Run(as, func(t *testing.T) {
+			if level, report := verify(t, name, as); level > 2 {
+				t.Errorf("exposure level %v, want 2.0 at most\n%s", level, report)
+			}
+		})
 	}
 }
 
-func TestComposeFileIsValid(t *testing.T) {
-	compose := needs(t, "docker-compose")
-	out := mustRun(t, root, []string{"DOCKER_GID=999"}, compose, "-f", "compose.yaml", "config")
-	for _, want := range []string{"target: /var/run/docker.sock", "read_only: true", "no-new-privileges:true", "target: /var/lib/scaler"} {
-		if !strings.Contains(out, want) {
-			t.Errorf("no %q in\n%s", want, out)
+// instanceNames is how the unit of several instances differs from the one.
+var instanceNames = strings.NewReplacer(
+	"/etc/scaler/scaler.yaml", "/etc/scaler/%i.yaml",
+	"on demand\n", "on demand, instance %i\n",
+	"Directory=scaler\n", "Directory=scaler-%i\n",
+	":/etc/scaler/", ":/etc/scaler/%i-",
+	"In scaler.yaml they", "In the file they",
+)
+
+// A setting that one unit has and the other lacks is a mistake.
+func TestUnitOfInstancesDiffersInNamesOnly(t *testing.T) {
+	_, one, _ := strings.Cut(read(t, "systemd/scaler.service"), "\n[Unit]\n")
+	_, several, _ := strings.Cut(read(t, "systemd/scaler@.service"), "\n[Unit]\n")
+	if want := instanceNames.Replace(one); several != want {
+		t.Errorf("scaler@.service is\n%s\nwant\n%s", several, want)
+	}
+}
+
+// The daemon ends by itself, at the end of its own bound, before systemd kills
+// it.
+func TestUnitWaitsLongerThanTheDaemon(t *testing.T) {
+	m := regexp.MustCompile(`(?m)^TimeoutStopSec=(\d+)min$`).FindStringSubmatch(read(t, "systemd/scaler.service"))
+	if m == nil {
+		t.Fatal("scaler.service has no TimeoutStopSec in minutes")
+	}
+	minutes, err := strconv.Atoi(m[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := config.Parse("minimal.yaml", []byte(withSecrets(t, read(t, "configs/minimal.yaml"))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if longest := time.Duration(minutes) * time.Minute; longest <= cfg.ShutdownTimeout {
+		t.Errorf("TimeoutStopSec is %v, and shutdown_timeout is %v by default", longest, cfg.ShutdownTimeout)
+	}
+}
+
+// What preinstall does without systemd-sysusers, scaler.sysusers says too.
+func TestUserIsTheSameInBothPlaces(t *testing.T) {
+	script, snippet := read(t, "packaging/scripts/preinstall"), read(t, "systemd/scaler.sysusers")
+	m := regexp.MustCompile(`(?m)^u scaler - "([^"]+)" (\S+) (\S+)$`).FindStringSubmatch(snippet)
+	if m == nil || !strings.Contains(snippet, "\nm scaler docker\n") {
+		t.Fatalf("scaler.sysusers makes no user scaler of the group docker:\n%s", snippet)
+	}
+	for _, want := range []string{"--comment \"" + m[1] + "\"", "--home-dir " + m[2], "--shell " + m[3], "--groups docker"} {
+		if !strings.Contains(script, want) {
+			t.Errorf("preinstall has no %s", want)
 		}
 	}
-	out, err := run(t, root, []string{"DOCKER_GID="}, compose, "-f", "compose.yaml", "config")
-	if err == nil || !strings.Contains(out, "DOCKER_GID") {
-		t.Errorf("without DOCKER_GID: %v, %s", err, out)
-	}
-}
-
-// The image runs as nobody in particular, and its state directory is closed,
-// also in a new volume.
-func TestImage(t *testing.T) {
-	needsEngine(t)
-	name := "scaler-packaging-" + strings.ToLower(rand.Text())
-	t.Cleanup(func() { _, _ = run(t, root, nil, "docker", "rmi", "-f", name) })
-	// A copy, since dist is made anew.
-	dir := t.TempDir()
-	mustRun(t, root, nil, "sh", "-c", `tar --exclude=./.git --exclude=./bin --exclude=./dist -cf - . | tar -xf - -C "$1"`, "sh", dir)
-	mustRun(t, dir, nil, needs(t, "make"), "-s", "image", "IMAGE="+name, "VERSION=v1.2.3-test", "BUILD_ARGS=--label io.scaler.test=1")
-
-	if out := mustRun(t, root, nil, "docker", "run", "--rm", "--read-only", "--cap-drop", "ALL", name, "version"); !strings.Contains(out, "v1.2.3-test") {
-		t.Errorf("version: %s", out)
-	}
-	if out := mustRun(t, root, nil, "docker", "inspect", "-f", "{{.Config.User}} {{.Config.Entrypoint}} {{.Config.Cmd}}", name); strings.TrimSpace(out) != "65532:65532 [/scaler] [run --config /etc/scaler/scaler.yaml]" {
-		t.Errorf("image: %s", out)
-	}
-	container := strings.TrimSpace(mustRun(t, root, nil, "docker", "create", name))
-	t.Cleanup(func() { _, _ = run(t, root, nil, "docker", "rm", "-f", "-v", container) })
-	list := mustRun(t, root, nil, "sh", "-c", `docker export "$1" | tar -tvf - --numeric-owner`, "sh", container)
-	for _, want := range []string{`drwx------ 65532/65532 .* var/lib/scaler/`, `drwxr-x--- 65532/65532 .* run/scaler/`, `-rwxr-xr-x 0/0 .* scaler\n`} {
-		if !regexp.MustCompile(want).MatchString(list) {
-			t.Errorf("no %s in\n%s", want, list)
+	if sysusers, err := exec.LookPath("systemd-sysusers"); err == nil {
+		dir := t.TempDir()
+		if err := os.Mkdir(filepath.Join(dir, "etc"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		file, err := filepath.Abs(filepath.Join(root, "systemd/scaler.sysusers"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		mustRun(t, root, nil, sysusers, "--root="+dir, file)
+		if made := string(mustRead(t, filepath.Join(dir, "etc/passwd"))); !strings.Contains(made, ":"+m[2]+":"+m[3]) {
+			t.Errorf("systemd-sysusers made %s", made)
 		}
 	}
 }

@@ -31,7 +31,7 @@ VOLUME ["/var/lib/scaler"]
 STOPSIGNAL SIGTERM
 
 HEALTHCHECK --interval=30s --timeout=10s --start-period=30s \
-    CMD ["/scaler", "status", "--config", "/etc/scaler/scaler.yaml"]
+    CMD ["/scaler", "health", "--config", "/etc/scaler/scaler.yaml"]
 
 ENTRYPOINT ["/scaler"]
 CMD ["run", "--config", "/etc/scaler/scaler.yaml"]

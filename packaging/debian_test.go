@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -171,6 +170,7 @@ func TestPackageOnDebian(t *testing.T) {
 		{"a second instance", d.checkSecondInstance},
 		{"remove", d.checkRemove},
 		{"purge", d.checkPurge},
+		{"what is said of busy runners", d.checkWords},
 	} {
 		if !t.Run(step.name, step.do) {
 			journal, _ := d.sh(t, "journalctl --no-pager -n 60; scaler status || :")
@@ -204,7 +204,7 @@ func (d *debian) checkStart(t *testing.T) {
 	d.configure(t, "scaler", "linux", "")
 	d.must(t, `umask 077; echo api-secret >/etc/scaler/api-token; echo registration-secret >/etc/scaler/registration-token
 		mkdir -p /etc/systemd/system/scaler.service.d`)
-	d.write(t, "/etc/systemd/system/scaler.service.d/secrets.conf", "[Service]\nLoadCredential=api-token:/etc/scaler/api-token\nLoadCredential=registration-token:/etc/scaler/registration-token\n")
+	d.write(t, "/etc/systemd/system/scaler.service.d/secrets.conf", "[Service]\nWatchdogSec=10s\nLoadCredential=api-token:/etc/scaler/api-token\nLoadCredential=registration-token:/etc/scaler/registration-token\n")
 	d.must(t, "systemctl daemon-reload; systemctl enable --now scaler")
 	if s := d.mustStatus(t, firstSocket); s.Version != oldVersion {
 		t.Errorf("version %s runs", s.Version)
@@ -321,6 +321,7 @@ func (d *debian) checkSecondInstance(t *testing.T) {
 }
 
 func (d *debian) checkRemove(t *testing.T) {
+	before := d.mustStatus(t, firstSocket).Instance
 	d.must(t, "sed -i 's/max: 2/max: 2\\n    idle: 1/' /etc/scaler/scaler.yaml; systemctl reload scaler")
 	eventually(t, "a runner is idle", func() (bool, string) {
 		s := d.gitea.state(t)
@@ -330,33 +331,71 @@ func (d *debian) checkRemove(t *testing.T) {
 	if active, _ := d.sh(t, "systemctl is-active scaler"); strings.TrimSpace(active) == "active" {
 		t.Error("the service still runs")
 	}
-	if !strings.Contains(said, "leaves runners") || !strings.Contains(said, "1 runner") {
-		t.Errorf("dpkg -r does not say what is left:\n%s", said)
+	if !strings.Contains(said, "idle runners of scaler.service go") || strings.Contains(said, "that it leaves") {
+		t.Errorf("dpkg -r says\n%s", said)
+	}
+	if s := d.gitea.state(t); len(s.Runners) != 0 {
+		t.Errorf("corpses in Gitea: %v", s.Runners)
 	}
 	d.must(t, "test -s /var/lib/scaler/scaler.db -a -s /etc/scaler/scaler.yaml")
 
-	// A new installation knows the runner.
+	// A new installation is the same instance, with its pools paused.
 	d.install(t, newVersion)
-	d.must(t, "systemctl start scaler")
-	runners := d.mustStatus(t, firstSocket).Runners
-	if len(runners) != 1 {
-		t.Errorf("after a new installation the runners are %v", runners)
+	d.must(t, "systemctl start scaler; scaler resume --all")
+	if after := d.mustStatus(t, firstSocket).Instance; after != before {
+		t.Errorf("instance %s became %s", before, after)
 	}
+	d.gitea.queue(t, "linux", 500*time.Millisecond)
+	d.gitea.succeeded(t, 5)
 }
 
 func (d *debian) checkPurge(t *testing.T) {
-	d.must(t, "sed -i '/idle: 1/d' /etc/scaler/scaler.yaml; sed -i 's/max: 2/max: 2\\n    idle_timeout: 1s/' /etc/scaler/scaler.yaml; systemctl reload scaler")
-	d.nothingLeft(t)
+	if n := d.property(t, "scaler", "NRestarts"); n != "0" {
+		t.Errorf("systemd had to start the service anew %s times", n)
+	}
 	id := d.mustStatus(t, firstSocket).Instance
 	said := d.must(t, "dpkg --purge scaler 2>&1")
-	if !strings.Contains(said, id) || strings.Contains(said, "leaves runners") {
-		t.Errorf("dpkg --purge says\n%s", said)
+	if !strings.Contains(said, "its instance was "+id) {
+		t.Errorf("dpkg --purge does not name instance %s:\n%s", id, said)
 	}
-	left := d.must(t, "ls -d /etc/scaler /var/lib/scaler /usr/bin/scaler /usr/lib/systemd/system/scaler.service /usr/share/doc/scaler 2>/dev/null || :")
+	left := d.must(t, "ls -d /etc/scaler /var/lib/scaler* /usr/bin/scaler /usr/lib/systemd/system/scaler* /usr/share/doc/scaler 2>/dev/null || :")
 	if left != "" {
 		t.Errorf("a purge leaves\n%s", left)
 	}
-	if n, err := strconv.Atoi(strings.TrimSpace(d.must(t, "dpkg -l scaler 2>/dev/null | grep -c '^[ir]' || :"))); err != nil || n != 0 {
-		t.Errorf("dpkg still has %d packages scaler: %v", n, err)
+	if list := strings.TrimSpace(d.must(t, "dpkg -l scaler 2>/dev/null | grep '^[ir]' || :")); list != "" {
+		t.Errorf("dpkg still has %s", list)
+	}
+	containers := mustRun(t, root, nil, "docker", "ps", "-a", "--format", "{{.Names}}", "--filter", "label=io.scaler.instance="+id)
+	if s := d.gitea.state(t); containers != "" || len(s.Runners) != 0 {
+		t.Errorf("left behind: %s and in Gitea %v", containers, s.Runners)
+	}
+}
+
+// checkWords has the scripts meet busy runners, which made-up programs tell
+// of.
+func (d *debian) checkWords(t *testing.T) {
+	d.must(t, "mkdir -p /stubs /var/lib/scaler-two; echo 0123456789ab >/var/lib/scaler-two/instance-id")
+	d.write(t, "/stubs/scaler", "#!/bin/sh\necho scaler \"$@\" >>/stubs/calls\n[ \"$1\" = drain ] && exit 1\nprintf '{\\n  \"runners\": 2,\\n}\\n'\n")
+	d.write(t, "/stubs/systemctl", "#!/bin/sh\necho systemctl \"$@\" >>/stubs/calls\n[ $1 = list-units ] && echo 'scaler@two.service loaded active running x' || :\n")
+	d.write(t, "/stubs/docker", "#!/bin/sh\necho scaler-0123456789ab-linux-x\n")
+	for _, name := range []string{"preremove", "postremove"} {
+		d.copyIn(t, "packaging/scripts/"+name, "/stubs/"+name)
+	}
+	said := d.must(t, "chmod +x /stubs/*; export PATH=/stubs:$PATH; preremove remove 2>&1; postremove purge 2>&1; cat /stubs/calls")
+	for _, want := range []string{
+		"Runners that it leaves: 2\n",
+		"scaler drain --all --wait --timeout 30s --reason scaler is removed from this host --config /etc/scaler/two.yaml\n",
+		"systemctl disable --now scaler@two.service\n",
+		"its instance was 0123456789ab\n",
+		"containers of it are left",
+		"scaler-0123456789ab-linux-x\n",
+	} {
+		if !strings.Contains(said, want) {
+			t.Errorf("no %q in\n%s", want, said)
+		}
+	}
+	d.must(t, "rm /stubs/calls")
+	if calls := d.must(t, "export PATH=/stubs:$PATH; preremove upgrade 1.2.4; postremove upgrade 1.2.4; postremove remove; cat /stubs/calls"); strings.Contains(calls, "disable") || strings.Contains(calls, "drain") {
+		t.Errorf("an upgrade stops services:\n%s", calls)
 	}
 }

@@ -167,7 +167,7 @@ func config(version string) v1.Config {
 		Volumes:    map[string]struct{}{"/var/lib/scaler": {}},
 		StopSignal: "SIGTERM",
 		Healthcheck: &v1.HealthConfig{
-			Test:     []string{"CMD", "/scaler", "status", "--config", "/etc/scaler/scaler.yaml"},
+			Test:     []string{"CMD", "/scaler", "health", "--config", "/etc/scaler/scaler.yaml"},
 			Interval: 30 * time.Second, Timeout: 10 * time.Second, StartPeriod: 30 * time.Second,
 		},
 		Labels: map[string]string{

@@ -125,6 +125,32 @@ func (e *exam) checkSecrets(_ context.Context, r *doctor.Report) {
 		}
 		r.OK(s.Path, "file %s, mode %04o", path, mode)
 	}
+	for _, path := range e.files() {
+		e.asUser(r, path, mayRead)
+	}
+}
+
+// files are the others that the daemon reads.
+func (e *exam) files() (list []string) {
+	c := e.cfg
+	tls := func(t *config.ServerTLS) {
+		if t != nil {
+			list = append(list, t.CertFile, t.KeyFile)
+		}
+	}
+	if c.Gitea.TLS.CAFile != "" {
+		list = append(list, c.Gitea.TLS.CAFile)
+	}
+	if c.Gateway != nil {
+		tls(c.Gateway.TLS)
+	}
+	if c.HTTP != nil {
+		tls(c.HTTP.TLS)
+		if c.HTTP.PasswordFile != "" {
+			list = append(list, c.HTTP.PasswordFile)
+		}
+	}
+	return list
 }
 
 // Space that the state's file system should have, in bytes. The state itself

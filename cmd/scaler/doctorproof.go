@@ -57,7 +57,7 @@ func proofConfig(cfg *config.Config, p config.Pool, stateDir string) *config.Con
 	p.Min, p.Max, p.Standby, p.Idle = 1, 1, 0, config.Idle{}
 	p.Ramp, p.Schedule, p.MaxPerRepo, p.MaxPerOwner = nil, nil, 0, 0
 	c.Pools = []config.Pool{p}
-	c.Gateway, c.HTTP, c.Webhook = nil, nil, nil
+	c.Gateway, c.HTTP, c.Webhook, c.Notifications = nil, nil, nil, nil
 	c.Limits = config.Limits{Registrations: cfg.Limits.Registrations, ParallelStarts: 1}
 	c.StateDir, c.OnShutdown, c.ShutdownTimeout = stateDir, config.ShutdownDrain, cfg.Drain.Settle+proofDrain
 	return &c

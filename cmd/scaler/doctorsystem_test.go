@@ -114,6 +114,8 @@ func TestReach(t *testing.T) {
 func TestDoctorLooksAsTheService(t *testing.T) {
 	w := newWard(t, giteatest.Options{})
 	mode(t, w.dir, 0o755)
+	write(t, filepath.Join(w.dir, "passwords"), "root:$2y$05$abcdefghijklmnopqrstuv\n")
+	w.yaml += "http: {listen: \"127.0.0.1:1\", password_file: passwords}\n"
 	e := newExam(t.Context(), doctorFlags{config: w.config(t), unit: "none.service"})
 	defer e.close(t.Context())
 	info, err := os.Stat(w.dir)
@@ -128,6 +130,7 @@ func TestDoctorLooksAsTheService(t *testing.T) {
 	}{
 		"configuration": {e.checkConfig, []string{"scaler.yaml", "user daemon-user cannot read", "chgrp daemon-user"}},
 		"secrets":       {e.checkSecrets, []string{"api-token", "user daemon-user cannot read", "chmod 0640"}},
+		"passwords":     {e.checkSecrets, []string{"/passwords", "user daemon-user cannot read", "chmod 0640"}},
 		"state":         {e.checkState, []string{"/state", "user daemon-user cannot write to", "chown -R daemon-user:"}},
 		"socket":        {e.checkSocket, []string{"none.sock", "user daemon-user cannot make it", "install -d -m 0750 -o daemon-user"}},
 	} {

@@ -87,6 +87,10 @@ func describeEnd(c *plan.Container, t *swarm.Task, nodes map[string]node, told b
 		if nodes[t.NodeID].drained {
 			c.Reason = drained(t, nodes)
 		}
+		c.Ended = true
+		if program != nil {
+			c.ExitCode = program.ExitCode
+		}
 	case t.Status.State == swarm.TaskStateRejected, t.Status.State == swarm.TaskStateFailed && !strings.HasPrefix(t.Status.Err, exitText), program == nil:
 		c.Reason = t.Status.Err
 		if c.Reason == "" {

@@ -56,6 +56,7 @@ type world struct {
 	volumes    map[string]bool     // of jobs
 	image      string
 	running    sync.WaitGroup
+	noRoom     string // why nothing that is started gets a place
 }
 
 // watcher is told of the containers of one instance.
@@ -74,6 +75,10 @@ type container struct {
 	term             chan struct{}
 	kill             context.CancelFunc
 	started          time.Time
+	reason           string // see plan.Container
+	withdrawn, lost  bool
+	unknown          bool   // its exit code
+	begin            func() // of one that waits for a place
 }
 
 // New returns an engine without containers. The process runs in each that is
@@ -177,6 +182,17 @@ func (e *Engine) Start(ctx context.Context, id string, files []plan.File) error 
 	ctx, kill := context.WithCancel(context.Background())
 	c.state, c.kill, c.term, c.started = plan.ContainerRunning, kill, make(chan struct{}), time.Now()
 	process, given := e.process, c.files
+	c.begin = func() { e.runIn(ctx, c, kill, process, given) }
+	if c.reason = e.noRoom; c.reason == "" {
+		c.begin()
+	}
+	e.tell(c)
+	return nil
+}
+
+// runIn runs the process of a container. The caller holds e.mu.
+func (e *Engine) runIn(ctx context.Context, c *container, kill context.CancelFunc, process Process, given map[string][]byte) {
+	c.begin = nil
 	e.running.Go(func() {
 		code := process(ctx, c.term, given)
 		e.mu.Lock()
@@ -188,8 +204,6 @@ func (e *Engine) Start(ctx context.Context, id string, files []plan.File) error 
 		c.state, c.code, c.kill = plan.ContainerExited, code, nil
 		e.tell(c)
 	})
-	e.tell(c)
-	return nil
 }
 
 // Signal implements pool.Engine.
@@ -204,6 +218,11 @@ func (e *Engine) Signal(ctx context.Context, id, signal string) error {
 	case errors.Is(err, errForeign):
 		return err
 	case err != nil || c.state != plan.ContainerRunning:
+		return nil
+	}
+	if c.begin != nil { // it has never run
+		c.begin, c.state, c.reason, c.unknown = nil, plan.ContainerExited, "", true
+		e.tell(c)
 		return nil
 	}
 	if signal == "SIGKILL" {
@@ -232,7 +251,7 @@ func (e *Engine) Remove(ctx context.Context, id string, force bool) error {
 	case err != nil:
 		return nil
 	}
-	if c.state == plan.ContainerRunning && !force {
+	if c.state == plan.ContainerRunning && !force && !c.lost {
 		return fmt.Errorf("remove container %s: it is running", id)
 	}
 	if c.kill != nil {
@@ -260,7 +279,10 @@ func (e *Engine) List(ctx context.Context) ([]plan.Container, error) {
 }
 
 func (c *container) view() plan.Container {
-	return plan.Container{ID: c.id, Runner: c.runner, Pool: c.pool, State: c.state, ExitCode: c.code, Ended: c.state == plan.ContainerExited}
+	if c.lost {
+		return plan.Container{ID: c.id, Runner: c.runner, Pool: c.pool, State: plan.ContainerExited, Reason: c.reason, Withdrawn: true}
+	}
+	return plan.Container{Reason: c.reason, Withdrawn: c.withdrawn, ID: c.id, Runner: c.runner, Pool: c.pool, State: c.state, ExitCode: c.code, Ended: c.state == plan.ContainerExited && !c.unknown}
 }
 
 // Inspect implements pool.Inspector.

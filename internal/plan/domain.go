@@ -172,6 +172,10 @@ type Container struct {
 	Withdrawn bool
 }
 
+// Lost reports whether the engine has given the container up without knowing that
+// it has ended.
+func (c Container) Lost() bool { return c.State == ContainerExited && c.Withdrawn && !c.Ended }
+
 // File is a file to be put into a container before it starts.
 type File struct {
 	Path string // absolute, slash-separated

@@ -104,5 +104,5 @@ func ObstacleKinds() []ObstacleKind {
 // HoldKinds lists the kinds of obstacles that keep a pool from starting
 // anything at all.
 func HoldKinds() []ObstacleKind {
-	return []ObstacleKind{ObstaclePaused, ObstacleEngine, ObstacleServer, ObstacleToken, ObstacleBreaker, ObstacleHost, ObstacleBudget}
+	return []ObstacleKind{ObstaclePaused, ObstacleEngine, ObstacleServer, ObstacleToken, ObstacleBreaker, ObstaclePlace, ObstacleHost, ObstacleBudget}
 }

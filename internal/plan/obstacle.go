@@ -19,6 +19,7 @@ const (
 	ObstacleServer   ObstacleKind = "server"   // the jobs of its scope could not be read
 	ObstacleToken    ObstacleKind = "token"    // its registration token is disabled, refused or cannot be read
 	ObstacleBreaker  ObstacleKind = "breaker"  // its runners fail, it waits before the next try
+	ObstaclePlace    ObstacleKind = "place"    // the engine has no machine with room for its next runner
 	ObstacleHost     ObstacleKind = "host"     // the host is short of something
 	ObstacleMax      ObstacleKind = "max"      // it has all the runners that it may have
 	ObstacleSchedule ObstacleKind = "schedule" // likewise, by the window that holds
@@ -54,6 +55,9 @@ func (c *computation) holds(p *pool) []Obstacle {
 	}
 	if p.Hold != "" {
 		list = append(list, p.held())
+	}
+	if p.NoPlace != "" {
+		list = append(list, Obstacle{Kind: ObstaclePlace, Reason: p.NoPlace, Next: "once a machine has room for the runner of pool " + p.Name + " that waits for one"})
 	}
 	if c.snap.StartHold != "" {
 		list = append(list, Obstacle{Kind: ObstacleHost, Reason: c.snap.StartHold, Next: "once the host is less loaded"})

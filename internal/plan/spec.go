@@ -61,6 +61,9 @@ type Pool struct {
 	Hold string
 	// HoldKind is what Hold is about: ObstacleBreaker, or else ObstacleToken.
 	HoldKind ObstacleKind
+	// NoPlace, if not empty, says why no machine of the engine has room for the
+	// runner that the pool has started last. Another one would wait beside it.
+	NoPlace string
 	// RetryAt is when the hold is over, zero if that is not a matter of time.
 	RetryAt time.Time
 	// NudgedAt is when a runner of the pool was last nudged, zero for never.

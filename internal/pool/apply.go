@@ -128,7 +128,7 @@ func (m *Manager) begin(ctx context.Context, r *runner, op string, end evidence)
 	if r.op = op; op == opRestart {
 		r.rec.Cost = m.costOf(r.rec.Pool)
 	}
-	s := step{rec: r.rec, opts: m.optionsOf(r.rec.Pool), suspect: r.suspect, end: end}
+	s := step{rec: r.rec, opts: m.optionsOf(r.rec.Pool), suspect: r.suspect, noPlace: r.noPlace, end: end}
 	if op == opStart {
 		r.rec.Enter(plan.PhaseStarting, "", time.Now()) // if it was on standby
 		m.recentOf(r.rec.Pool).Started(time.Now())

@@ -20,6 +20,7 @@ func (m *Manager) assess(seen *observation) {
 	for scope, v := range seen.scopes {
 		m.conditions.set(plan.SubjectGitea+scope.String(), text(v.err), seen.at)
 	}
+	m.findPlaces(seen)
 	var changed, moved []*runner
 	for _, r := range m.runners {
 		before := r.rec
@@ -147,6 +148,12 @@ func (m *Manager) ended(r *runner, seen *observation) bool {
 		}
 	}
 	told := r.rec.Phase == plan.PhaseStopping
+	if c.Lost() {
+		if r.lives(seen.scopes[r.rec.Scope]) {
+			return false
+		}
+		r.lost = true
+	}
 	switch {
 	case !exists && r.rec.Phase == plan.PhaseStarting:
 		r.rec.Enter(plan.PhaseExited, "its start was interrupted, or its container was removed", seen.at)
@@ -156,10 +163,16 @@ func (m *Manager) ended(r *runner, seen *observation) bool {
 		// It has never run, so nothing is lost by making another one.
 		r.rec.Enter(plan.PhaseExited, "its start was interrupted", seen.at)
 	case c.State == plan.ContainerExited || c.State == "dead":
-		r.suspect = !told
+		r.suspect = !told && !c.Withdrawn
 		note := "its container has ended"
 		if told {
 			note = "stopped as told"
+		}
+		if c.Reason != "" {
+			note = c.Reason
+		}
+		if c.Withdrawn {
+			m.reportLoss(r, c)
 		}
 		r.rec.Enter(plan.PhaseExited, note, seen.at)
 	default:
@@ -251,6 +264,8 @@ func (m *Manager) recover(ctx context.Context, c plan.Container, now time.Time) 
 	switch {
 	case errors.Is(err, plan.ErrNotFound):
 		return rec, nil // it never got one
+	case unreachable(err):
+		return m.recoverByName(ctx, rec)
 	case err != nil:
 		return state.Record{}, fmt.Errorf("read .runner of container %s: %w", c.ID, err)
 	}

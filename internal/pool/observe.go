@@ -111,7 +111,7 @@ func (m *Manager) needs(seen *observation) map[plan.Scope]*need {
 		}
 		n := of(r.rec.Scope)
 		n.running = true
-		n.runners = n.runners || r.rec.Phase == plan.PhaseStarting && !r.rec.Online
+		n.runners = n.runners || r.rec.Phase == plan.PhaseStarting && !r.rec.Online || seen.containers[r.rec.Name].Lost()
 		// One that should have exited by now may have been deleted.
 		n.audit = n.audit || r.rec.Phase == plan.PhaseFinishing && !r.gone && now.Sub(r.rec.Since) >= finishingDoubt
 	}
@@ -186,7 +186,7 @@ func (m *Manager) spec(seen *observation) plan.Spec {
 			tokens[name] = err
 		}
 		m.setHold(p, err, seen.at)
-		p.Paused = m.orders.pausedBy(p.Name)
+		p.Paused, p.NoPlace = m.orders.pausedBy(p.Name), m.noPlace[p.Name]
 		p.Probe = m.breakers[p.Name].probing
 		p.NudgedAt = m.nudged[p.Name]
 		p.Renewal.Recipe = m.recipeOf(p.Name)
@@ -271,7 +271,7 @@ func (m *Manager) forPlan(r *runner, now time.Time) plan.Runner {
 	p := plan.Runner{
 		Name: r.rec.Name, Pool: r.rec.Pool, Scope: r.rec.Scope, Phase: r.rec.Phase, Ephemeral: r.rec.Ephemeral,
 		Used: r.rec.Used, HasJob: r.job != nil, JobSeen: r.jobSeen, LastJobAt: r.rec.LastJobAt, Jobs: r.rec.Jobs, Recipe: r.rec.Recipe, Labels: m.otherLabels(r), CreatedAt: r.rec.CreatedAt, StartedAt: r.rec.StartedAt, Since: r.rec.Since, Note: r.rec.Note,
-		Registered: r.rec.Identity != nil, Gone: r.gone, Told: r.rec.Signalled, Leave: m.orders.drainedBy(r.rec.Name), Cost: r.rec.Cost,
+		Registered: r.rec.Identity != nil, Gone: r.gone || r.lost, Told: r.rec.Signalled, Leave: m.leaveOf(r), Cost: r.rec.Cost,
 		Prepared: r.op == "" && r.rec.Phase == plan.PhaseStandby && r.rec.Identity != nil && !now.Before(r.retryAt),
 	}
 	if r.job != nil {

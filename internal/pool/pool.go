@@ -98,6 +98,7 @@ type Manager struct {
 	nudged     map[string]time.Time     // by pool
 	corpses    map[corpse]time.Time     // when each was first seen
 	auditedAt  time.Time
+	noPlace    map[string]string   // by pool, why no machine has room for its next runner
 	leftovers  map[string]leftover // of jobs, by the runner that is gone
 	lookedAt   time.Time           // for leftovers
 	pace       *pace
@@ -147,6 +148,15 @@ type runner struct {
 	suspect bool
 	// gone is set if the server was asked for the runner and does not have it.
 	gone bool
+	// waits is why no machine has a place for its container now, and noPlace why
+	// none had when it was asked for last, empty if it has run.
+	waits, noPlace string
+	waitsSince     time.Time
+	// lost is set if its machine was lost with it: its identity may still be in
+	// use there, and is used no more.
+	lost bool
+	// leave says that the engine wants it to go, nil if it does not.
+	leave *plan.Pause
 	// told is how many steps of its history the journal has been told.
 	told int
 	// retryAt and retries pace a step that fails again and again.

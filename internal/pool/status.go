@@ -36,7 +36,7 @@ func (m *Manager) publish(spec plan.Spec, snap plan.Snapshot, seen *observation,
 	for _, name := range slices.Sorted(maps.Keys(m.runners)) {
 		rec := m.runners[name].rec
 		shown := rec.Status()
-		shown.Outdated, shown.Leave = outdated[name], m.orders.drainedBy(name)
+		shown.Outdated, shown.Leave = outdated[name], m.leaveOf(m.runners[name])
 		records[name], s.Runners = rec, append(s.Runners, shown)
 	}
 	m.records.Store(&records)

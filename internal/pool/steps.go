@@ -24,6 +24,7 @@ type step struct {
 	opts    Options // of its pool, as of when the step began
 	suspect bool    // the container ended without having been told to
 	careful bool    // the pool's runners have failed
+	noPlace string  // why no machine had a place for its container
 	// What the cycle saw of a runner that has ended.
 	end evidence
 }

@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,6 +24,8 @@ type ending struct {
 	suspect bool
 	state   plan.ContainerState // empty if there is no container
 	code    int                 // of an exited one
+	coded   bool                // the code is known
+	why     string              // what the engine says of it
 	log     string
 	note    string
 }
@@ -49,14 +52,18 @@ func (m *Manager) inquire(ctx context.Context, s step) (ending, error) {
 	if c.State != plan.ContainerExited {
 		return e, nil
 	}
-	e.code = c.ExitCode
+	e.code, e.coded, e.why = c.ExitCode, c.Ended, c.Reason
 	e.note = fmt.Sprintf("exited with code %d", e.code)
+	if !e.coded {
+		e.note = cmp.Or(e.why, "ended")
+	}
 	if s.rec.Signalled {
 		e.note += " after it was told to stop"
 	}
-	if s.rec.Online && e.code == 0 {
+	if s.rec.Online && e.code == 0 || c.Withdrawn {
 		return e, nil
 	}
+	e.why = cmp.Or(e.why, s.noPlace)
 	lines, err := m.ports.Inspector.Logs(ctx, s.rec.ContainerID, lastLogLines)
 	if err == nil {
 		e.log = strings.Join(lines, " | ")
@@ -79,7 +86,7 @@ func (e ending) judge(rec state.Record) (worked bool, verdict error) {
 		return false, e.failure(plan.FailedBoot, "never came online")
 	case !e.suspect || !exited:
 		return false, nil
-	case rec.Ephemeral && e.code == 0 && rec.Identity != nil && (!rec.Existed || !rec.Identity.Ephemeral):
+	case rec.Ephemeral && e.coded && e.code == 0 && rec.Identity != nil && (!rec.Existed || !rec.Identity.Ephemeral):
 		return true, nil
 	case rec.Ephemeral:
 		return false, e.failure(plan.FailedExit, "ended without having had a job")
@@ -88,8 +95,11 @@ func (e ending) judge(rec state.Record) (worked bool, verdict error) {
 }
 
 func (e ending) failure(at plan.Failure, what string) error {
-	if e.state == plan.ContainerExited {
+	if e.state == plan.ContainerExited && e.coded {
 		what += fmt.Sprintf(", exit code %d", e.code)
+	}
+	if e.why != "" {
+		what += ": " + e.why
 	}
 	if e.log != "" {
 		what += ", last log lines: " + e.log

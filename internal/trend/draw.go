@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/go-analyze/charts"
@@ -44,15 +45,16 @@ var lines = map[string][]line{
 		{"unserved", "#e5534b", looked(func(p *point) float64 { return p.unserved })},
 	},
 	Runners: {
-		{"busy", "#2f81f7", looked(func(p *point) float64 { return p.busy })},
-		{"idle", "#3fa45b", looked(func(p *point) float64 { return p.idle })},
-		{"starting", "#e3963e", looked(func(p *point) float64 { return p.starting })},
-		{"leaving", "#a371f7", looked(func(p *point) float64 { return p.leaving })},
+		// One upon the other, which has no gaps.
+		{"busy", "#2f81f7", func(p *point) float64 { return p.busy }},
+		{"idle", "#3fa45b", func(p *point) float64 { return p.idle }},
+		{"starting", "#e3963e", func(p *point) float64 { return p.starting }},
+		{"leaving", "#a371f7", func(p *point) float64 { return p.leaving }},
 	},
 	Waits: {
 		{"p50", "#3fa45b", quantile(0.5)},
 		{"p95", "#e3963e", quantile(0.95)},
-		{"oldest in the queue", "#a371f7", looked(func(p *point) float64 { return p.oldest.Seconds() })},
+		{"oldest waiting", "#a371f7", looked(func(p *point) float64 { return p.oldest.Seconds() })},
 	},
 }
 
@@ -107,16 +109,21 @@ var font = regexp.MustCompile(`font-family:[^;"]*`)
 
 func (p picture) draw(list []point) ([]byte, error) {
 	names, values := []string{}, [][]float64{}
+	stacked := make([]float64, len(list))
 	highest := 0.0
 	for _, l := range lines[p.chart] {
 		row := make([]float64, len(list))
 		for i := range list {
 			row[i] = l.value(&list[i])
 			if row[i] != charts.GetNullValue() {
+				stacked[i] += row[i]
 				highest = max(highest, row[i])
 			}
 		}
 		names, values = append(names, l.name), append(values, row)
+	}
+	if p.chart == Runners {
+		highest = slices.Max(stacked)
 	}
 	labels := make([]string, len(list))
 	for i := range list {
@@ -130,12 +137,9 @@ func (p picture) draw(list []point) ([]byte, error) {
 		opt.FillOpacity = 200
 	}
 	opt.Legend.SeriesNames = names
-	opt.XAxis.Labels, opt.XAxis.LabelCount, opt.XAxis.BoundaryGap = labels, 5, charts.Ptr(false)
-	axis := charts.YAxisOption{Min: charts.Ptr(0.0), LabelCount: 5, PreferNiceIntervals: charts.Ptr(true)}
-	if highest < 4 {
-		axis.Max = charts.Ptr(4.0) // no fractions of jobs
-	}
-	opt.YAxis = []charts.YAxisOption{axis}
+	opt.XAxis.Labels, opt.XAxis.LabelCount, opt.XAxis.BoundaryGap = labels, 4, charts.Ptr(false)
+	top := intervals * p.interval(highest)
+	opt.YAxis = []charts.YAxisOption{{Min: charts.Ptr(0.0), Max: charts.Ptr(top), LabelCount: intervals + 1, PreferNiceIntervals: charts.Ptr(false)}}
 	opt.ValueFormatter = number
 	if p.chart == Waits {
 		opt.ValueFormatter = secondsText
@@ -146,6 +150,30 @@ func (p picture) draw(list []point) ([]byte, error) {
 	}
 	svg, err := painter.Bytes()
 	return font.ReplaceAll(svg, []byte("font-family:system-ui,sans-serif")), err
+}
+
+// intervals is how many there are on the upright axis.
+const intervals = 4
+
+// interval is how large one of them is: a round number, so that the highest
+// value fits.
+func (p picture) interval(highest float64) float64 {
+	least := highest / intervals
+	if p.chart == Waits {
+		for _, round := range []float64{1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800} {
+			if least <= round {
+				return round
+			}
+		}
+		return 3600 * math.Ceil(least/3600)
+	}
+	for unit := 1.0; ; unit *= 10 {
+		for _, round := range []float64{1, 2, 5} {
+			if least <= round*unit {
+				return round * unit
+			}
+		}
+	}
 }
 
 // theme is what it is drawn in; the papers are those of the pages.

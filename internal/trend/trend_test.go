@@ -201,6 +201,19 @@ func checkPicture(t *testing.T, svg []byte) {
 	}
 }
 
+func TestIntervalsAreRound(t *testing.T) {
+	for highest, want := range map[float64]float64{0: 1, 4: 1, 4.5: 2, 8.1: 5, 77: 20, 399: 100, 5000: 2000} {
+		if got := (picture{chart: Queue}).interval(highest); got != want {
+			t.Errorf("up to %v jobs: %v, want %v", highest, got, want)
+		}
+	}
+	for seconds, want := range map[float64]float64{0: 1, 7: 2, 50: 15, 90: 30, 250: 120, 7000: 1800, 20_000: 7200} {
+		if got := (picture{chart: Waits}).interval(seconds); got != want {
+			t.Errorf("up to %v s: %v, want %v", seconds, got, want)
+		}
+	}
+}
+
 func TestDrawsOncePerSample(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := busyWorld()

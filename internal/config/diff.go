@@ -19,8 +19,8 @@ type Change struct {
 func (c Change) String() string { return c.Path + ": " + c.Text }
 
 // Diff returns what has changed from one configuration to another, in the order
-// of the keys. It shows no value that can hold a secret: variables and settings
-// of runners are only said to have changed. References to secrets are shown.
+// of the keys. It shows no value that can hold a secret: what is private is only
+// said to have changed. References to secrets are shown.
 func Diff(from, to *Config) []Change {
 	var d differ
 	d.mapping(reflect.ValueOf(*from), reflect.ValueOf(*to), "", false)
@@ -57,7 +57,14 @@ func (d *differ) report(path string, restart bool, format string, args ...any) {
 // mapping compares two structs key by key.
 func (d *differ) mapping(from, to reflect.Value, path string, restart bool) {
 	for _, k := range keysOf(from.Type()) {
-		d.value(from.Field(k.field), to.Field(k.field), join(path, k.name), restart || k.restart)
+		was, is, at := from.Field(k.field), to.Field(k.field), join(path, k.name)
+		if k.private && was.Kind() != reflect.Map {
+			if !reflect.DeepEqual(was.Interface(), is.Interface()) {
+				d.report(at, restart || k.restart, "changed")
+			}
+			continue
+		}
+		d.value(was, is, at, restart || k.restart)
 	}
 }
 
@@ -67,7 +74,7 @@ func (d *differ) value(from, to reflect.Value, path string, restart bool) {
 	}
 	t := from.Type()
 	switch {
-	case t == runnerConfigType, t == valueType:
+	case t == valueType:
 		d.report(path, restart, "changed")
 	case t.Kind() == reflect.Pointer && (from.IsNil() || to.IsNil()):
 		d.presence(from.IsNil(), path, restart)

@@ -172,11 +172,35 @@ func (web *Web) postDeed(w http.ResponseWriter, r *http.Request, deeds map[strin
 	case out.told:
 		web.render(w, r, http.StatusOK, "done", d.Done, donePage{d.Done, backOf(r), out.lines, out.findings})
 	default:
+		web.awaitCycle(r.Context())
 		next := out.next
 		if next == "" {
 			next = backOf(r)
 		}
 		http.Redirect(w, r, next+"?done="+r.PathValue("action"), http.StatusSeeOther)
+	}
+}
+
+const (
+	// cycleWait is how long an answer waits for a cycle that goes by what was
+	// done, so that the page after it shows that. A cycle that takes longer shows
+	// it later.
+	cycleWait = 2 * time.Second
+	cycleLook = 20 * time.Millisecond
+)
+
+// awaitCycle waits until there has been one more cycle, within bounds.
+func (web *Web) awaitCycle(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, cycleWait)
+	defer cancel()
+	tick := time.NewTicker(cycleLook)
+	defer tick.Stop()
+	for before := web.status.Status().Cycle; web.status.Status().Cycle == before; {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 

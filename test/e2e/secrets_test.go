@@ -89,7 +89,7 @@ func checkSecrets(t *testing.T, r *rig) {
 	secrets := map[string]string{"the registration token": r.gitea.RegistrationToken, "the API token": r.gitea.APIToken}
 	eventually(t, time.Minute, "all jobs are done", func(ctx context.Context) bool {
 		d.collect(ctx, t, l, secrets)
-		for _, path := range []string{"/metrics", "/healthz", "/readyz", "/readyz?format=json"} {
+		for _, path := range []string{"/metrics", "/healthz", "/readyz", "/readyz?format=json", "/", "/pools", "/pools/secret", "/runners", "/queue", "/events", "/config", "/charts/waits.svg"} {
 			body, err := fetch(ctx, "http://"+address+path)
 			l.add("open page: "+path, body, err)
 		}

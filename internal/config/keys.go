@@ -134,6 +134,9 @@ func (k key) kind() string {
 		if t == runnerConfigType {
 			return "mapping"
 		}
+		if len(k.enum) > 0 {
+			return "list of words"
+		}
 		return "list of " + plural(k.element().kind())
 	case reflect.Map:
 		return "mapping of text to " + k.element().kind()
@@ -142,10 +145,10 @@ func (k key) kind() string {
 }
 
 func plural(kind string) string {
-	switch {
-	case kind == "text" || strings.Contains(kind, ", "): // one of these words
+	switch kind {
+	case "text":
 		return kind
-	case kind == "text or secret":
+	case "text or secret":
 		return "text or secrets"
 	}
 	return kind + "s"

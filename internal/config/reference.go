@@ -71,6 +71,9 @@ func (k key) meaning() string {
 	if k.rule != "" {
 		text += " Allowed: " + k.rule + "."
 	}
+	if k.typ.Kind() == reflect.Slice && len(k.enum) > 0 {
+		text += " Allowed: " + strings.Join(k.enum, ", ") + "."
+	}
 	switch {
 	case k.min != "" && k.max != "":
 		text += fmt.Sprintf(" From %s to %s.", k.min, k.max)

@@ -23,6 +23,7 @@ type assignment struct {
 	kind     []int32 // for each job its kind, or none if no pool may serve it
 	pool     []int32 // for each job its pool, or none
 	waiting  []int32 // the jobs that have no place and some pool, in order
+	aside    []aside // for each job, if any is not to be placed now: see setAside
 	fixed    []bool  // for each kind whether it has just one pool
 	beaten   []bool  // for each kind whether a job of it found no place in this round
 	count    []int   // for each pool how many jobs it has
@@ -236,6 +237,7 @@ func (a *assignment) withdraw(had, kept []int) {
 	for j, i := range a.pool {
 		switch k := a.kind[j]; {
 		case k == none:
+		case i == none && a.isAside(j):
 		case i == none:
 			a.waiting = append(a.waiting, int32(j))
 		case !a.fixed[k]:

@@ -94,6 +94,7 @@ func newComputation(spec Spec, snap Snapshot) *computation {
 			c.budget.take(r.cost(p))
 		}
 	}
+	c.owe()
 	byPreference(c.pools)
 	c.matcher = newMatcher(len(c.pools), func(i int) *Pool { return &c.pools[i].Pool })
 	leaving := 0 // about as many actions come of it

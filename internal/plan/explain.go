@@ -169,6 +169,9 @@ func (c *computation) answer(i, j int) PoolAnswer {
 	}
 	a.Fits = len(a.Obstacles) == 0
 	a.Serves = c.assigned.pool[j] == int32(i)
+	if a.Fits && c.assigned.isAside(j) {
+		a.Obstacles = append(a.Obstacles, c.assigned.aside[j].obstacle())
+	}
 	if a.Fits && !a.Serves {
 		a.Obstacles = append(a.Obstacles, c.between(i, c.assigned.kind[j])...)
 	}

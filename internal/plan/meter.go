@@ -98,7 +98,7 @@ func AllRemains() []Remains { return []Remains{RemainsCorpse, RemainsContainer, 
 // ObstacleKinds lists the kinds of obstacles.
 func ObstacleKinds() []ObstacleKind {
 	return slices.Concat([]ObstacleKind{ObstacleLabel, ObstacleScope}, HoldKinds(),
-		[]ObstacleKind{ObstacleMax, ObstacleSchedule, ObstacleRamp, ObstacleCeiling, ObstacleProbe})
+		[]ObstacleKind{ObstacleMax, ObstacleSchedule, ObstacleRamp, ObstacleCeiling, ObstaclePeer, ObstacleProbe})
 }
 
 // HoldKinds lists the kinds of obstacles that keep a pool from starting

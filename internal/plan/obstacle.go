@@ -26,6 +26,7 @@ const (
 	ObstacleRamp     ObstacleKind = "ramp"     // it has started as many lately as it may
 	ObstacleBudget   ObstacleKind = "budget"   // all pools together have what they may have
 	ObstacleCeiling  ObstacleKind = "ceiling"  // the job's repository or owner has as many runners of it as it may
+	ObstaclePeer     ObstacleKind = "peer"     // another daemon is to serve the job
 	ObstacleProbe    ObstacleKind = "probe"    // one runner tries, after failures
 )
 

@@ -31,6 +31,9 @@ type Recent struct {
 	Active time.Time
 	// Surplus is how many runners were not needed, and since when.
 	Surplus Surplus
+	// FullAt is when the pool could last start no runner more. It matters where
+	// jobs are split among daemons.
+	FullAt time.Time
 }
 
 // Started notes that a runner is being started.
@@ -58,7 +61,7 @@ func (r *Recent) Within(p Pace, now time.Time) Recent {
 		old++
 	}
 	r.Starts = slices.Delete(r.Starts, 0, old)
-	return Recent{Starts: slices.Clone(r.Starts), Active: r.Active, Surplus: r.Surplus}
+	return Recent{Starts: slices.Clone(r.Starts), Active: r.Active, Surplus: r.Surplus, FullAt: r.FullAt}
 }
 
 // ramp is what a Pace lets start.

@@ -10,6 +10,7 @@ func (c *computation) result() Plan {
 	for i, p := range c.pools {
 		p.count.Waiting = c.assigned.count[i]
 		p.count.Hold = p.hold
+		p.count.Full = c.full(p)
 		if p.ramp.left <= 0 {
 			p.count.RampUntil = p.ramp.next
 		}

@@ -12,6 +12,7 @@ import (
 func (c *computation) serve() {
 	a := newAssignment(c.jobs, len(c.pools), c.matcher, newCeilings(c.pools, c.snap.Runners))
 	c.assigned = a
+	c.leaveToPeers()
 	for i, p := range c.pools {
 		a.capacity[i] = max(p.supply-p.Idle, 0)
 	}
@@ -20,6 +21,7 @@ func (c *computation) serve() {
 		a.capacity[i] = max(p.supply, a.capacity[i])
 	}
 	a.placeAll(nil)
+	c.leaveCounted()
 	starts, room := make([]int, len(c.pools)), make([]int, len(c.pools))
 	for i, p := range c.pools {
 		room[i] = p.room()
@@ -70,6 +72,10 @@ func (c *computation) explain(starts []int) {
 		d := &c.jobs[j]
 		job := d.Job
 		i := c.assigned.pool[j]
+		if i == none && c.assigned.isAside(j) {
+			c.explainAside(j)
+			continue
+		}
 		if i == none {
 			r := refusals.of(job, c.assigned.kind[j])
 			d.Reason, d.Next, d.Kind, d.Fits = r.why, r.next, r.kind, r.fits

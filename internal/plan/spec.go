@@ -175,6 +175,12 @@ type Runner struct {
 type Snapshot struct {
 	Now  time.Time
 	Jobs []Job // queued jobs, each once
+	// Shares says for each job whose it is, where several daemons split them; a
+	// job that it lacks is this one's.
+	Shares map[int64]Share
+	// Balances says by pool how this daemon's runners and jobs are traded for
+	// those of the others.
+	Balances map[string]Balance
 	// Unknown has the scopes whose jobs could not be read in full, with the
 	// reason. Nothing is stopped or started on their account.
 	Unknown map[Scope]string
@@ -258,6 +264,8 @@ type PoolCount struct {
 	// Surplus is how many runners neither a job nor min or idle asks for, and
 	// -1 if that is not known.
 	Surplus int
+	// Full says that it can start no runner more, as things are.
+	Full bool
 	// Outdated is how many runners are to be replaced.
 	Outdated int
 	// RampUntil is when the pool may start the next runner by its pace, and

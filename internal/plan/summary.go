@@ -105,9 +105,12 @@ func (c *computation) prospects(j int) []string {
 	} else {
 		lines = append(lines, "It can get a runner once the configuration is another.")
 	}
+	if c.assigned.isAside(j) {
+		return lines
+	}
 	older, set := 0, c.assigned.kinds.set(c.assigned.kind[j])
 	for k := range j {
-		if kind := c.assigned.kind[k]; kind != none && c.assigned.pool[k] == none && c.assigned.kinds.set(kind).meets(set) {
+		if kind := c.assigned.kind[k]; kind != none && c.assigned.pool[k] == none && !c.assigned.isAside(k) && c.assigned.kinds.set(kind).meets(set) {
 			older++
 		}
 	}

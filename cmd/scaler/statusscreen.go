@@ -36,6 +36,7 @@ func (s *statusScreen) draw(b *bytes.Buffer, now time.Time, width int) {
 			writeProblems(b, s.status, now, width)
 			writeHost(b, s.status.Host)
 			writeBudgets(b, s.status.Budgets)
+			writePeers(b, s.status.Peers, now)
 		},
 		"pools": func() {
 			writePools(b, s.status.Pools, width)

@@ -39,6 +39,7 @@ func writeStatus(b *bytes.Buffer, s plan.Status, now time.Time, width int) {
 	writeProblems(b, s, now, width)
 	writeHost(b, s.Host)
 	writeBudgets(b, s.Budgets)
+	writePeers(b, s.Peers, now)
 	writePools(b, s.Pools, unlimited)
 	writePauses(b, s)
 	writeSchedules(b, s.Pools, now)

@@ -40,6 +40,7 @@ type Config struct {
 	HTTP               *HTTP               `yaml:"http" restart:"true" doc:"Listener for people and Prometheus: the pages and /metrics. Without it there is none."`
 	Webhook            *Webhook            `yaml:"webhook" restart:"true" doc:"Where Gitea sends its workflow_job events, which make scaler look at once. Without it the polls do."`
 	Notifications      []Notification      `yaml:"notifications" default:"[]" doc:"Where it is told what happens: breakers that open, jobs that wait too long and the like. See docs/notifications.md."`
+	Peers              *Peers              `yaml:"peers" doc:"Other daemons that serve the same jobs, each on its own engine: see docs/scaling-out.md. Without it this one serves all jobs."`
 	Limits             Limits              `yaml:"limits" doc:"Limits over all pools together."`
 	PollInterval       time.Duration       `yaml:"poll_interval" default:"1s" min:"100ms" doc:"How often the server is asked for jobs."`
 	PollActive         time.Duration       `yaml:"poll_active" default:"250ms" min:"50ms" doc:"How often it is asked while something happens: a job comes, begins or ends, an event arrives. After that the polls become rarer: a thirtieth of the time since then passes between two, until that is poll_interval. Each time costs the server a few milliseconds of CPU. It is never more than poll_interval."`

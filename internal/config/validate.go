@@ -28,6 +28,7 @@ func validate(d *decoder, c *Config) {
 	validateNotifications(d, c)
 	validateDaemon(d, c)
 	validatePressure(d, c.Limits.Pressure)
+	validatePeers(d, c)
 }
 
 func validateGitea(d *decoder, g Gitea) {

@@ -19,6 +19,11 @@ type Sharing struct {
 	Handover time.Duration
 }
 
+// Equal reports whether both split the jobs alike.
+func (s Sharing) Equal(o Sharing) bool {
+	return s.Self == o.Self && s.Handover == o.Handover && slices.Equal(s.Peers, o.Peers)
+}
+
 // Peer is a daemon that serves the queue too.
 type Peer struct {
 	Name string

@@ -20,9 +20,10 @@ type Status struct {
 	PollEvery    time.Duration  `json:"poll_every"` // nanoseconds
 	EventsArrive bool           `json:"events_arrive"`
 	Config       ConfigStatus   `json:"config"`
-	Problems     []Problem      `json:"problems"`       // what is wrong now, empty if all is well
-	Host         *HostStatus    `json:"host,omitempty"` // nil without limits.pressure
-	Budgets      []Budget       `json:"budgets"`        // what is limited over all pools
+	Problems     []Problem      `json:"problems"`        // what is wrong now, empty if all is well
+	Host         *HostStatus    `json:"host,omitempty"`  // nil without limits.pressure
+	Peers        []PeerStatus   `json:"peers,omitempty"` // the daemons that share the jobs, this one among them
+	Budgets      []Budget       `json:"budgets"`         // what is limited over all pools
 	Pools        []PoolStatus   `json:"pools"`
 	Runners      []RunnerStatus `json:"runners"`
 	Queue        []JobDecision  `json:"queue"`        // queued jobs that were read
@@ -53,6 +54,16 @@ type Problem struct {
 	Subject string    `json:"subject"` // "docker", "gitea instance", "pool linux", …
 	Since   time.Time `json:"since"`
 	Message string    `json:"message"`
+}
+
+// PeerStatus is one of the daemons that share the jobs.
+type PeerStatus struct {
+	Name   string `json:"name"`
+	Self   bool   `json:"self,omitempty"`
+	Weight int    `json:"weight"`
+	// BehindUntil is until when it comes behind the others for some jobs, since it
+	// has left such a job waiting; zero if it has not.
+	BehindUntil time.Time `json:"behind_until,omitzero"`
 }
 
 // PoolStatus is one pool in numbers.

@@ -212,6 +212,7 @@ func (m *Manager) settle(res result) {
 		log.Info("the server cannot disable runners: they are withdrawn by their labels instead")
 	}
 	if res.gone {
+		m.noteUnseenJob(res)
 		delete(m.runners, res.rec.Name)
 		delete(m.orders.runners, res.rec.Name)
 		m.remember(res.rec, res.sweepErr)

@@ -124,7 +124,7 @@ func (m *Manager) tellJobs(snap plan.Snapshot, seen *observation, p plan.Plan) {
 			j = toldJob{repo: d.Job.Repo}
 			come.add(plan.Event{Job: d.Job.ID, Repo: j.repo, Pool: d.Pool, Text: d.Job.Name})
 		}
-		if !d.Served() && !j.kinds[d.Kind] {
+		if !d.Served() && d.Kind != plan.ObstaclePeer && !j.kinds[d.Kind] {
 			if j.kinds == nil {
 				j.kinds = make(map[plan.ObstacleKind]bool, 1)
 			}

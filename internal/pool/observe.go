@@ -152,7 +152,7 @@ func (m *Manager) view(ctx context.Context, scope plan.Scope, n *need) *scopeVie
 // viewJobs reads the jobs of one scope.
 func (m *Manager) viewJobs(ctx context.Context, scope plan.Scope, n *need, v *scopeView) error {
 	if n.queue {
-		list, err := m.ports.Forge.QueuedJobs(ctx, scope, max(n.limit, 1), plan.Demand(n.pools))
+		list, err := m.ports.Forge.QueuedJobs(ctx, scope, max(m.readLimit(n.limit), 1), plan.Demand(n.pools))
 		if err != nil {
 			return err
 		}
@@ -252,6 +252,7 @@ func (m *Manager) snapshot(seen *observation) plan.Snapshot {
 	for _, name := range slices.Sorted(maps.Keys(m.runners)) {
 		snap.Runners = append(snap.Runners, m.forPlan(m.runners[name], seen.at))
 	}
+	m.share(&snap)
 	return snap
 }
 

@@ -64,6 +64,7 @@ type Config struct {
 	Version        string
 	Instance       string // id under which all that is ours is labelled and named
 	Spec           plan.Spec
+	Sharing        plan.Sharing // among which daemons jobs are split; without Peers they are not
 	Pools          map[string]Options
 	Pace           Pace
 	ParallelStarts int
@@ -105,6 +106,7 @@ type Manager struct {
 	size       hostSize
 	nudges     map[string]uint64 // by pool, since the start
 	arrivals   *arrivals
+	split      *plan.Split // nil where no other daemon shares the jobs
 	cycle      uint64
 	cycleTook  time.Duration // the last one
 	started    time.Time
@@ -204,6 +206,7 @@ func New(cfg Config, ports Ports, log *slog.Logger) *Manager {
 	for name := range cfg.Pools {
 		m.breakers[name] = &breaker{}
 	}
+	m.setSharing(cfg.Sharing)
 	return m
 }
 
@@ -312,6 +315,7 @@ func (m *Manager) runCycle(ctx context.Context) {
 	m.jobsWait = len(snap.Jobs) > 0
 	p := plan.Compute(spec, snap)
 	m.noteSurplus(p, seen.at)
+	m.noteShares(p, seen.at)
 	m.count(snap, p)
 	m.apply(ctx, seen, p)
 	m.chronicle(spec, snap, seen, p)

@@ -42,6 +42,7 @@ func (m *Manager) reconfigure(cfg Config) {
 	m.keepArrivals(time.Now())
 	m.cfg = cfg
 	m.recall(time.Now())
+	m.setSharing(cfg.Sharing)
 	maps.DeleteFunc(m.arrivals.pools, func(name string, _ *plan.Arrivals) bool { return !cfg.isAuto(name) })
 	m.pace.Pace = newPace(cfg.Pace).Pace
 	m.starts.setMost(cfg.ParallelStarts)

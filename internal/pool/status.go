@@ -21,7 +21,7 @@ func (m *Manager) publish(spec plan.Spec, snap plan.Snapshot, seen *observation,
 	m.setHost(seen)
 	m.conditions.set("limits.reserve", m.sizeUnknown(), seen.at)
 	s := plan.NewStatus(spec, p)
-	s.Host = seen.host
+	s.Host, s.Peers = seen.host, m.peers()
 	s.Version, s.Instance, s.StartedAt = m.version, m.instance, m.started
 	s.Cycle, s.CycleAt, s.Shutdown = m.cycle, seen.at, m.draining
 	s.PollEvery, s.EventsArrive = m.pace.interval(seen.at), m.pace.arrive(seen.at)

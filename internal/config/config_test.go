@@ -207,6 +207,7 @@ func TestExamples(t *testing.T) {
 					Events: defaultEvents(), Pools: []string{}, OverdueAfter: 10 * time.Minute, Batch: 20,
 					Rate: NotificationRate{Messages: 20, Per: time.Hour}, RequestTimeout: 10 * time.Second,
 				}}
+				want.Peers = &Peers{Self: "build-1", Handover: 10 * time.Second, Daemons: []Peer{{Name: "build-1", Weight: 1}, {Name: "build-2", Weight: 1}}}
 				want.Webhook = &Webhook{Listen: ":8089", Path: "/webhook", PublicURL: "http://build-1.internal:8089", Secret: c.Webhook.Secret}
 			}
 			equal(t, c, want)

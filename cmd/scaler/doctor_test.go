@@ -1,11 +1,15 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -210,6 +214,33 @@ func TestDoctorWebhookWithoutADaemon(t *testing.T) {
 	wantFound(t, report.Findings, doctor.ResultSkipped, "no daemon runs", "scaler webhook test")
 	wantFound(t, report.Findings, doctor.ResultSkipped, "ALLOWED_HOST_LIST = external, 127.0.0.1")
 	wantFound(t, report.Findings, doctor.ResultOK, "webhook.listen", "is free")
+}
+
+// TestDoctorJSON holds the keys to those of docs/operations.md.
+func TestDoctorJSON(t *testing.T) {
+	document, err := os.ReadFile("../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, _, _ := runCommand(t, "doctor", "--json", "--unit", "none.service", "-c", "/nonexistent/scaler.yaml")
+	var report map[string]any
+	if err := json.Unmarshal([]byte(out), &report); err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(document), "\n## Doctor\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	keys := slices.Collect(maps.Keys(report))
+	for key := range report["findings"].([]any)[0].(map[string]any) {
+		keys = append(keys, key)
+	}
+	if len(keys) < 10 {
+		t.Errorf("only %v", keys)
+	}
+	for _, key := range keys {
+		if !strings.Contains(section, "`"+key+"`") && !strings.Contains(section, "`findings[]."+key+"`") && key != "findings" {
+			t.Errorf("docs/operations.md does not tell of %s", key)
+		}
+	}
 }
 
 func TestDoctorWithoutConfiguration(t *testing.T) {

@@ -196,8 +196,7 @@ func older(version string, major, minor int) bool {
 // checkScope tries all that the API token has to be allowed at a scope. Nothing
 // is changed by it.
 func checkScope(ctx context.Context, r *doctor.Report, client *gitea.Client, scope plan.Scope, hooks bool) {
-	remedy := fmt.Sprintf("make a token with %s under Settings > Applications of its user in Gitea, and put it in place of the one that gitea.api_token names",
-		gitea.PermissionAdvice(scope))
+	remedy := fmt.Sprintf("under Settings > Applications in Gitea, make a token that has %s; put it in the place of the one that gitea.api_token names", gitea.PermissionAdvice(scope))
 	list, err := client.Runners(ctx, scope)
 	if !tellPermission(r, "list runners of "+scope.String(), fmt.Sprintf("%d there now", len(list.Runners)), err, remedy) {
 		return // the others would say the same

@@ -82,7 +82,7 @@ func (c *clinic) config(t *testing.T, url, container string) string {
 	write(t, path, fmt.Sprintf(`gitea: {url: %q, internal_url: %q, api_token: {file: api-token}}
 registration_tokens: [{name: instance, scope: instance, mint: true}]
 pools:
-  - {name: linux, registration_token: instance, labels: ["linux:host"], image: %q, boot_timeout: 15s, container: {pull: never%s}}
+  - {name: linux, registration_token: instance, labels: ["linux:host"], image: %q, boot_timeout: 1m, container: {pull: never%s}}
 drain: {settle: 1s}
 state_dir: %[5]s/state
 control_socket: %[5]s/none.sock

@@ -61,16 +61,21 @@ func (s *setUp) askDocker(ctx context.Context) error {
 			return errors.New("no engine can be used: see above")
 		}
 		answer, err := s.ask(ctx, question{text: "Docker's address, to try again", flag: "docker-host", def: "unix:///var/run/docker.sock",
-			help: "unix:///PATH for an engine on this host, tcp://HOST:PORT for another one. Without an engine there are no runners.",
-			check: func(text string) error {
-				_, err := docker.New(docker.Config{Host: text, Instance: doctorInstance})
-				return err
-			}})
+			help:  "unix:///PATH for an engine on this host, tcp://HOST:PORT for another one. Without an engine there are no runners.",
+			check: checkDockerHost})
 		if err != nil {
 			return err
 		}
 		s.answers.DockerHost = answer
 	}
+}
+
+// checkDockerHost checks what the configuration would refuse.
+func checkDockerHost(text string) error {
+	if !strings.HasPrefix(text, "unix:///") && !strings.HasPrefix(text, "tcp://") {
+		return errors.New("write unix:///PATH or tcp://HOST:PORT")
+	}
+	return nil
 }
 
 func (s *setUp) lookAtEngine(ctx context.Context, engine *docker.Engine) bool {

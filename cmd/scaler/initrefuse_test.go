@@ -44,6 +44,7 @@ func TestInitRefuses(t *testing.T) {
 		{"--yes --token-env SCALER_NOT_SET" + url, []string{"the variable SCALER_NOT_SET is not set"}, exitFailure},
 		{"--yes" + url + token("wrong"), []string{"missing, wrong or expired"}, exitFailure},
 		{"--yes" + url + token("reads"), []string{"delete runners of instance", "write:admin", "does not suffice for scope instance"}, exitFailure},
+		{"--yes --user root --password-file " + filepath.Join(w.dir, "wrong") + url, []string{"the name or the password is wrong", "two-factor"}, exitFailure},
 		{"--yes --scope org:nobody" + url + token("token"), []string{"there is no organization nobody"}, exitFailure},
 		{"--yes --scope everything" + url + token("token"), []string{"--scope: scope \"everything\""}, exitUsage},
 		{"--yes --registration-token-file " + w.dir + "/wrong" + url + token("token"), []string{"not the active one of instance", "/-/admin/actions/runners"}, exitFailure},
@@ -93,10 +94,11 @@ func TestInitAsksAgain(t *testing.T) {
 	t.Cleanup(secure.Close)
 	ca := filepath.Join(w.dir, "ca.pem")
 	write(t, ca, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: secure.Certificate().Raw})))
-	answers := []string{"http://127.0.0.1:1", secure.URL, "/nonexistent", ca, "", "#wrong-token", "", "#token-of-ann", "instance", "org:acme", "", "", "", "", "", "", "", ""}
-	screen, err := w.setUp(t, &person{answers: answers})
+	answers := []string{"http://127.0.0.1:1", secure.URL, "/nonexistent", ca, "", "#wrong-token", "", "#token-of-ann", "instance", "org:acme", "", "docker.sock", "unix://" + w.socket, "", "", "", "", "", "", ""}
+	screen, err := w.setUp(t, &person{answers: answers}, "--docker-host", "unix:///nonexistent/docker.sock")
 	if err != nil {
 		t.Fatalf("%v\n%s", err, screen)
 	}
-	wantText(t, screen, "connection to 127.0.0.1:1: ", "To do: start Gitea", "unknown authority", "PEM file of the authority", "read CA file", "the API token is missing, wrong or expired", "list runners of instance: ", "write:admin")
+	wantText(t, screen, "connection to 127.0.0.1:1: ", "To do: start Gitea", "unknown authority", "PEM file of the authority", "read CA file", "the API token is missing, wrong or expired", "list runners of instance: ", "write:admin",
+		"/nonexistent/docker.sock does not exist", "write unix:///PATH or tcp://HOST:PORT")
 }

@@ -2,6 +2,7 @@ package gitea_test
 
 import (
 	"errors"
+	"math"
 	"net/http/httptest"
 	"slices"
 	"strings"
@@ -91,6 +92,57 @@ func checkAccount(t *testing.T, url string, who gitea.Credentials) {
 	}
 	if got, err := by(t, url, user).Account(t.Context()); err != nil || got.Login != who.Name || got.Orgs != nil || got.Repos != nil {
 		t.Errorf("account by a token for users only: %+v, %v", got, err)
+	}
+}
+
+// TestPermissionsCanBeTried: what may be done to a runner shows on one that there
+// is not, at each kind of scope, and nothing is changed by it.
+func TestPermissionsCanBeTried(t *testing.T) {
+	t.Run("in memory", func(t *testing.T) {
+		s := giteatest.New(giteatest.Options{})
+		s.AddPassword(password, giteatest.APIUser{Login: "root1", Admin: true, Owns: []string{"acme"}})
+		s.AddToken(plan.Scope{Kind: plan.ScopeOrg, Owner: "acme"}, "token-of-acme")
+		s.AddToken(repoApp, "token-of-app")
+		t.Cleanup(s.Close)
+		network := httptest.NewServer(s)
+		t.Cleanup(network.Close)
+		checkTries(t, network.URL, gitea.Credentials{Name: "root1", Password: password})
+	})
+	t.Run("real", func(t *testing.T) {
+		s := realgitea.Start(t, "127.0.0.1", strings.Repeat("registration", 3))
+		s.CreateOrg(t, "acme")
+		s.CreateRepo(t, "acme/app")
+		checkTries(t, s.URL, gitea.Credentials{Name: realgitea.Admin, Password: realgitea.Password})
+	})
+}
+
+func checkTries(t *testing.T, url string, who gitea.Credentials) {
+	t.Helper()
+	const nobody = math.MaxInt64
+	for _, scope := range []plan.Scope{instance, {Kind: plan.ScopeOrg, Owner: "acme"}, {Kind: plan.ScopeUser, Owner: who.Name}, repoApp} {
+		write := gitea.Permission(scope)
+		for permission, want := range map[string]error{write: plan.ErrNotFound, strings.Replace(write, "write", "read", 1): plan.ErrDenied} {
+			token, err := by(t, url, "").MakeToken(t.Context(), who, scope.String()+" "+permission, permission)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := by(t, url, token)
+			if _, err := c.Runners(t.Context(), scope); err != nil {
+				t.Errorf("%s with %s: list runners: %v", scope, permission, err)
+			}
+			if _, err := c.QueuedJobs(t.Context(), scope, 1, nil); err != nil {
+				t.Errorf("%s with %s: list jobs: %v", scope, permission, err)
+			}
+			if err := c.DeleteRunner(t.Context(), scope, nobody); !errors.Is(err, want) {
+				t.Errorf("%s with %s: delete a runner: %v, want %v", scope, permission, err, want)
+			}
+			if err := c.SetRunnerDisabled(t.Context(), scope, nobody, true); !errors.Is(err, want) {
+				t.Errorf("%s with %s: disable a runner: %v, want %v", scope, permission, err, want)
+			}
+			if _, err := c.MintToken(t.Context(), scope); (err == nil) != (want == plan.ErrNotFound) {
+				t.Errorf("%s with %s: registration token: %v", scope, permission, err)
+			}
+		}
 	}
 }
 

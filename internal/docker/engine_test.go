@@ -33,6 +33,8 @@ func TestRealEngine(t *testing.T) {
 		"read file":            testReadFile,
 		"logs":                 testLogs,
 		"log size":             testLogSize,
+		"follow logs":          testFollowLogs,
+		"usage":                testUsage,
 		"options are accepted": testOptions,
 		"environment":          testEnvironment,
 		"watch":                testWatch,

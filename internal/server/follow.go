@@ -26,8 +26,8 @@ const (
 	maxUsages = 200
 )
 
-// journal has the last events. Its methods may be called concurrently.
-type journal interface {
+// eventJournal has the last events. Its methods may be called concurrently.
+type eventJournal interface {
 	// Since returns up to limit events after the one numbered seq, and how many
 	// of them are not kept any more.
 	Since(seq uint64, limit int) (events []plan.Event, missed uint64)
@@ -36,7 +36,7 @@ type journal interface {
 }
 
 // WithEvents has the Server give out what happens.
-func WithEvents(j journal) Option { return func(s *Server) { s.journal = j } }
+func WithEvents(j eventJournal) Option { return func(s *Server) { s.journal = j } }
 
 // onlooker looks into runners. Its methods may be called concurrently. Errors wrap
 // plan.ErrNotFound if there is no such runner or container.

@@ -60,7 +60,7 @@ type Server struct {
 	explain explainFunc // nil if nobody knows
 	// What follows is nil if there is none.
 	operator operator
-	journal  journal
+	journal  eventJournal
 	onlooker onlooker
 }
 

@@ -25,7 +25,11 @@ func TestDiff(t *testing.T) {
 			"pools[linux].container.env.A: changed\npools[linux].container.env.B: removed\npools[linux].container.env.C: added"},
 		"settings of the runner": {same, replace("image:", "runner_config: {runner: {envs: {PASSWORD: hidden}}}\n    image:"), "pools[linux].runner_config: changed"},
 		"a section":              {same, appended("webhook: {listen: ':1', public_url: 'http://h', secret: {env: SCALER_TEST_LONG}}"), "webhook: added (restart)"},
-		"a restart":              {same, appended("state_dir: /srv/s"), "state_dir: /var/lib/scaler → /srv/s (restart)"},
+		"a notification": {appended("notifications: [{name: ops, url: 'http://a/hunter2', headers: {A: hunter2, Content-Type: text/plain}, template: x, events: [problem]}]"),
+			appended("notifications: [{name: ops, url: {env: SCALER_TEST_URL}, headers: {A: hunter3, Content-Type: text/plain}, template: y, batch: 3}]"), "notifications[ops].url: changed\nnotifications[ops].headers.A: changed\n" +
+				"notifications[ops].events: [problem] → [breaker_opened breaker_closed token_refused problem problem_over config_rejected corpse_reaped job_overdue]\n" +
+				"notifications[ops].template: changed\nnotifications[ops].batch: 20 → 3"},
+		"a restart": {same, appended("state_dir: /srv/s"), "state_dir: /var/lib/scaler → /srv/s (restart)"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -14,8 +14,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-
-	"scaler.io/scaler/internal/docker"
 )
 
 // cleanupTimeout bounds the removal of what an interrupted demo leaves.
@@ -113,7 +111,7 @@ func (d *demo) clearUp(ctx context.Context, s *stage, figures *demoFigures, err 
 }
 
 // selfImage makes the image of the demo's runners from this program.
-func selfImage(ctx context.Context, engine *docker.Engine, ref string) error {
+func selfImage(ctx context.Context, engine imageMaker, ref string) error {
 	self, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("find this program: %w", err)

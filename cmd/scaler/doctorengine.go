@@ -40,6 +40,13 @@ func (e *exam) checkEngine(ctx context.Context, r *doctor.Report) {
 		return
 	}
 	e.facts = f
+	if e.cfg != nil && e.cfg.Engine == config.EngineSwarm {
+		if err := e.engine.IsManager(ctx); err != nil {
+			r.Fail("Swarm", err.Error(), "run docker swarm init, write a manager's address into docker.host, or set engine: docker")
+		} else {
+			r.OK("Swarm", "this engine is a manager of it")
+		}
+	}
 	r.OK("Docker engine", "version %s, API %s, at %s, on %s", f.Version, f.API, f.Address, f.System)
 	if path, isSocket := strings.CutPrefix(f.Address, "unix://"); isSocket && e.user != nil {
 		if err := e.user.reach(path, mayRead|mayWrite); err != nil {

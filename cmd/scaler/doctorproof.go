@@ -123,6 +123,9 @@ type proof struct {
 }
 
 func newProof(cfg *config.Config) (*proof, error) {
+	if err := useInstance(cfg); err != nil {
+		return nil, err
+	}
 	store, err := state.Open(cfg.StateDir)
 	if err != nil {
 		return nil, err

@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"scaler.io/scaler/internal/config"
-	"scaler.io/scaler/internal/docker"
 	"scaler.io/scaler/internal/gateway"
 	"scaler.io/scaler/internal/gitea"
 	"scaler.io/scaler/internal/plan"
@@ -48,7 +47,7 @@ func (v verifier) Verify(ctx context.Context, id plan.Identity) (int64, error) {
 // ownRunners are the runners of the daemon's pools that register themselves.
 type ownRunners struct {
 	fleet  *pool.Manager // set once it is made
-	engine *docker.Engine
+	engine fleetEngine
 }
 
 // Enrolled stores what the server gave a runner.

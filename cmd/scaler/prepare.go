@@ -20,7 +20,7 @@ const (
 // preparation keeps ready what starts need, before they need it: images and
 // networks. A start never relies on it, and tries by itself.
 type preparation struct {
-	engine  *docker.Engine
+	engine  preparer
 	prepare func(context.Context) error
 	refresh time.Duration // 0: once, and after each change
 	changes chan config.Docker
@@ -31,7 +31,7 @@ type preparation struct {
 // need is what a pool needs for a start: its image or its network.
 type need struct{ pool, what string }
 
-func newPreparation(cfg config.Docker, engine *docker.Engine, log *slog.Logger) *preparation {
+func newPreparation(cfg config.Docker, engine preparer, log *slog.Logger) *preparation {
 	p := &preparation{engine: engine, changes: make(chan config.Docker, 1), log: log}
 	p.set(cfg)
 	return p

@@ -49,6 +49,9 @@ process at once, which loses nothing either.`,
 // runDaemon runs the daemon until ctx ends.
 func runDaemon(ctx context.Context, path string, cfg *config.Config, level *slog.LevelVar, hangups <-chan os.Signal, log *slog.Logger) error {
 	saveMemory()
+	if err := useInstance(cfg); err != nil {
+		return err
+	}
 	store, err := state.OpenOrRecover(cfg.StateDir, log)
 	if err != nil {
 		return err
@@ -93,6 +96,14 @@ func runDaemon(ctx context.Context, path string, cfg *config.Config, level *slog
 	p.journal.Add(plan.Event{Kind: plan.EventDaemonStarted, Text: "version " + readBuildInfo().Version})
 	defer p.measure(ctx)()
 	return runFleet(ctx, p, servers, manager, log)
+}
+
+// useInstance has the state directory take the instance id that is configured.
+func useInstance(cfg *config.Config) error {
+	if cfg.Instance == "" {
+		return nil
+	}
+	return state.UseInstance(cfg.StateDir, cfg.Instance)
 }
 
 // runFleet runs the fleet and what serves beside it. That stays while the

@@ -28,7 +28,7 @@ import (
 // parts are the adapters that a daemon is made of.
 type parts struct {
 	gitea     *gitea.Client
-	engine    *docker.Engine
+	engine    fleetEngine
 	registrar *register.Registrar
 	calls     *server.Calls      // to Gitea
 	meter     *server.Meter      // of what the daemon does
@@ -56,9 +56,7 @@ func wire(cfg *config.Config, store *state.Store, log *slog.Logger, change ...fu
 		return parts{}, err
 	}
 	instance := cmp.Or(store.Instance(), "none")
-	engine, err := docker.New(docker.Config{
-		Host: cfg.Docker.Host, Instance: instance, Pools: dockerPools(cfg), Logger: log, Refresh: pullHolds(cfg.Docker), Observe: meter.Docker,
-	})
+	engine, err := newEngine(cfg, instance, log, meter.Docker)
 	if err != nil {
 		return parts{}, err
 	}
@@ -167,7 +165,7 @@ func dockerPools(cfg *config.Config) map[string]docker.Options {
 			Access: docker.Access(c.DockerAccess), Socket: c.DockerSocket, Privileged: c.Privileged, User: c.User,
 			CapAdd: c.CapAdd, CapDrop: c.CapDrop, SecurityOpt: c.SecurityOpt, Runtime: c.Runtime, Devices: c.Devices, GPUs: c.GPUs,
 			CPUs: c.CPUs, Memory: c.Memory, MemorySwap: c.MemorySwap, Pids: c.Pids, ShmSize: c.ShmSize,
-			LogDriver: c.LogDriver, LogOptions: c.LogOptions, Labels: c.Labels,
+			LogDriver: c.LogDriver, LogOptions: c.LogOptions, Labels: c.Labels, Swarm: swarmOptions(p),
 		}
 		for _, name := range slices.Sorted(maps.Keys(c.Ulimits)) {
 			o.Ulimits = append(o.Ulimits, name+"="+c.Ulimits[name])

@@ -50,6 +50,8 @@ type Config struct {
 	Log                Log                 `yaml:"log" doc:"The daemon's log, written to standard error."`
 	OnShutdown         ShutdownMode        `yaml:"on_shutdown" default:"leave" enum:"leave drain" doc:"What SIGTERM does to the runners: leave lets them run, to be adopted at the next start; drain stops the idle ones and waits for the busy ones."`
 	ShutdownTimeout    time.Duration       `yaml:"shutdown_timeout" default:"5m" min:"0s" doc:"How long drain waits for busy runners before the daemon ends without them."`
+	Engine             EngineKind          `yaml:"engine" restart:"true" default:"docker" enum:"docker swarm" doc:"What runs the containers: docker is the engine itself; swarm is the Swarm that it is a manager of, with each runner as a service on one of its nodes. See docs/scaling-out.md."`
+	Instance           string              `yaml:"instance" restart:"true" default:"" pattern:"^([0-9a-f]{12})?$" rule:"12 digits and letters from a to f" example:"5ca1e4000001" doc:"The id by which the daemon knows what is its own, as docker ps shows it in the label io.scaler.instance. If empty it is made at the first start and kept in state_dir. Set it where state_dir may be lost. No two daemons may have the same."`
 	Docker             Docker              `yaml:"docker" doc:"The Docker engine that runs the containers."`
 	Drain              Drain               `yaml:"drain" doc:"How a runner is taken out of service."`
 }

@@ -40,6 +40,8 @@ type Container struct {
 	ShmSize    int64             `yaml:"shm_size" default:"0" format:"size" min:"0" example:"256m" doc:"Size of /dev/shm; 0 leaves it to the engine (64m)."`
 	Ulimits    map[string]string `yaml:"ulimits" default:"{}" format:"verbatim" example:"{nofile: \"65536:65536\"}" doc:"Resource limits, from name to SOFT or SOFT:HARD; -1 is no limit."`
 
+	Swarm Placement `yaml:"swarm" doc:"With engine: swarm, which nodes run the containers."`
+
 	LogDriver  string            `yaml:"log_driver" default:"" example:"json-file" doc:"Log driver instead of the engine's default."`
 	LogOptions map[string]string `yaml:"log_options" private:"true" default:"{}" format:"verbatim" example:"{max-size: 10m}" doc:"Options of the log driver."`
 	Labels     map[string]string `yaml:"labels" private:"true" default:"{}" format:"verbatim" example:"{com.example.team: ci}" doc:"Labels of the container, not to be confused with the runner's. Those that begin with io.scaler. belong to the daemon."`

@@ -110,6 +110,14 @@ func (p Pool) containerDigest() string {
 }
 
 func unset(v reflect.Value) bool {
+	if v.Kind() == reflect.Struct {
+		for i := range v.NumField() {
+			if !unset(v.Field(i)) {
+				return false
+			}
+		}
+		return true
+	}
 	return v.IsZero() || (v.Kind() == reflect.Slice || v.Kind() == reflect.Map) && v.Len() == 0
 }
 

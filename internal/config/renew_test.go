@@ -66,6 +66,8 @@ func touch(t *testing.T, v reflect.Value) {
 		v.Set(reflect.ValueOf([]string{"x"}))
 	case reflect.Map:
 		v.Set(reflect.ValueOf(map[string]string{"x": "y"}))
+	case reflect.Struct:
+		touch(t, v.Field(0))
 	case reflect.Pointer:
 		v.Set(reflect.New(v.Type().Elem()))
 	default:

@@ -117,6 +117,7 @@ func validatePools(d *decoder, c *Config) {
 		validateRenewal(d, *p, path)
 		validateLabels(d, *p, path)
 		validateContainer(d, p.Container, path+".container")
+		validateSwarm(d, c, *p, path+".container")
 		p.RunnerConfig = renderRunnerConfig(d, *p, path+".runner_config")
 	}
 	validateLimits(d, c)

@@ -27,7 +27,7 @@ func (c *Config) Warnings() []string {
 	if c.Gitea.TLS.InsecureSkipVerify {
 		warnings = append(warnings, "gitea.tls.insecure_skip_verify: the server's certificate is not checked: set gitea.tls.ca_file instead")
 	}
-	return slices.Concat(warnings, c.budgetWarnings(), c.pressureWarnings(), c.notificationWarnings())
+	return slices.Concat(warnings, c.budgetWarnings(), c.pressureWarnings(), c.swarmWarnings(), c.notificationWarnings())
 }
 
 // reachesDocker reports whether the pool's runners may have an engine to talk

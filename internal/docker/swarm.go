@@ -110,9 +110,9 @@ func validateSwarm(pools map[string]Options) error {
 
 // IsManager asks whether the engine is a manager of a Swarm, and says what to do
 // if it is not.
-func (s *Swarm) IsManager(ctx context.Context) error {
-	return s.call(ctx, opInfo, "ask for the Swarm", func(ctx context.Context) error {
-		info, err := s.client.Info(ctx)
+func (e *Engine) IsManager(ctx context.Context) error {
+	return e.call(ctx, opInfo, "ask for the Swarm", func(ctx context.Context) error {
+		info, err := e.client.Info(ctx)
 		switch {
 		case err != nil:
 			return err

@@ -38,6 +38,29 @@ func ReadInstance(dir string) (string, error) {
 	return id, nil
 }
 
+// UseInstance has a directory that has no instance id yet take this one, as it
+// is configured. One that has another id belongs to another daemon, or to this
+// one under another name: that is ErrInstance. A missing directory is made.
+func UseInstance(dir, id string) error {
+	if err := prepareDir(dir); err != nil {
+		return err
+	}
+	has, err := ReadInstance(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if _, err := os.Stat(filepath.Join(dir, FileName)); err == nil {
+			return nil // its records have one, and are compared with the file as they are opened
+		}
+		return writeInstance(dir, id)
+	case err != nil:
+		return err
+	case has != id:
+		return fmt.Errorf("%w: %s says %s, and instance in the configuration says %s: what was made under the first would have no owner; "+
+			"correct instance, or choose another state_dir", ErrInstance, filepath.Join(dir, InstanceFileName), has, id)
+	}
+	return nil
+}
+
 // ensureInstance returns the instance id of a directory that has no records
 // yet: the one in the file, or a new one that it writes there.
 func ensureInstance(dir string) (string, error) {

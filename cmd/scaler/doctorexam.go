@@ -65,12 +65,12 @@ type exam struct {
 // newExam reads the configuration. That it is wrong is a finding.
 func newExam(ctx context.Context, flags doctorFlags) *exam {
 	e := &exam{flags: flags, id: fmt.Sprintf("doctor-%d-%s", time.Now().Unix(), strings.ToLower(rand.Text()[:6]))}
-	e.unit = findUnit(ctx, flags.unit)
+	e.unit = findUnit(ctx, flags.unit, flags.config)
 	e.fault = e.takeCredentials()
 	if e.fault == nil {
 		e.cfg, e.fault = config.Load(flags.config)
 	}
-	e.user = serviceUser(e.unit)
+	e.user = serviceUser(e.unit, flags.config)
 	log := slog.New(slog.DiscardHandler)
 	settings := docker.Config{Instance: doctorInstance, Timeout: engineTimeout, Logger: log}
 	if e.cfg != nil {

@@ -66,6 +66,10 @@ func (e *exam) asUser(r *doctor.Report, path string, want fs.FileMode) {
 func (e *exam) checkService(_ context.Context, r *doctor.Report) {
 	u := e.unit
 	subject := "unit " + u.name
+	if u.config != "" && !u.loaded {
+		r.Skip(subject, "it runs with another configuration, %s: name the right one with --unit or --config", u.config)
+		return
+	}
 	if !u.loaded {
 		r.Skip(subject, "systemd does not know it, or does not run here")
 		return

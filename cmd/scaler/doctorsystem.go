@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,7 +26,8 @@ const systemctlTimeout = 5 * time.Second
 // systemdUnit is what systemd says of the unit that runs the daemon.
 type systemdUnit struct {
 	name   string
-	loaded bool // systemd knows it
+	loaded bool   // systemd knows it, and it is about this configuration
+	config string // that it runs with, empty if it is not known
 	active, enabled,
 	user, kind, result string
 	groups      []string
@@ -34,16 +36,19 @@ type systemdUnit struct {
 	credentials map[string]string // names to paths
 }
 
-// findUnit asks systemd, if it runs this machine. Where it does not, the unit
-// is not loaded.
-func findUnit(ctx context.Context, name string) systemdUnit {
+// findUnit asks systemd, if it runs this machine. Where it does not, and if the
+// unit runs with another configuration, it is not loaded.
+func findUnit(ctx context.Context, name, config string) systemdUnit {
 	u := systemdUnit{name: name, credentials: map[string]string{}}
 	ctx, cancel := context.WithTimeout(ctx, systemctlTimeout)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, "systemctl", "show", name, "--no-pager",
-		"--property=LoadState,ActiveState,UnitFileState,User,SupplementaryGroups,TimeoutStopUSec,Type,Result,NRestarts,LoadCredential").Output()
+		"--property=LoadState,ActiveState,UnitFileState,User,SupplementaryGroups,TimeoutStopUSec,Type,Result,NRestarts,LoadCredential,ExecStart").Output()
 	if err == nil {
 		u.read(string(out))
+	}
+	if u.config != "" && u.config != absolute(config) {
+		return systemdUnit{name: name, config: u.config, credentials: map[string]string{}}
 	}
 	return u
 }
@@ -71,6 +76,10 @@ func (u *systemdUnit) read(text string) {
 			u.restarts, _ = strconv.Atoi(value)
 		case "TimeoutStopUSec":
 			u.stopTimeout, _ = time.ParseDuration(strings.ReplaceAll(strings.ReplaceAll(value, " ", ""), "min", "m"))
+		case "ExecStart":
+			if m := configArgument.FindStringSubmatch(value); m != nil {
+				u.config = m[1]
+			}
 		case "LoadCredential":
 			for _, pair := range strings.Fields(value) {
 				if id, path, ok := strings.Cut(pair, ":"); ok && filepath.IsAbs(path) {
@@ -80,6 +89,9 @@ func (u *systemdUnit) read(text string) {
 		}
 	}
 }
+
+// configArgument is the configuration in a command line.
+var configArgument = regexp.MustCompile(` (?:--config|-c)[ =](/[^ ;]+)`)
 
 // credentialsVariable is where systemd tells a service of its credentials.
 const credentialsVariable = "CREDENTIALS_DIRECTORY"
@@ -115,13 +127,18 @@ type account struct {
 const ownUser = "scaler"
 
 // serviceUser returns whom the service runs as, if this process is root and may
-// so see more than the service does.
-func serviceUser(u systemdUnit) *account {
+// so see more than the service does. Without a unit it is the usual user, for a
+// configuration in the usual place.
+func serviceUser(u systemdUnit, config string) *account {
 	if os.Geteuid() != 0 {
 		return nil
 	}
 	name := u.user
-	if !u.loaded {
+	switch {
+	case u.loaded:
+	case filepath.Dir(absolute(config)) != filepath.Dir(defaultConfig):
+		return nil
+	default:
 		name = ownUser
 	}
 	found, err := user.Lookup(name)

@@ -25,9 +25,27 @@ func TestReadUnit(t *testing.T) {
 		u.stopTimeout != time.Hour+6*time.Minute+30*time.Second || len(u.credentials) != 1 || u.credentials["api-token"] != "/etc/scaler/api-token" {
 		t.Errorf("read as %+v", u)
 	}
+	u.read("ExecStart={ path=/usr/bin/scaler ; argv[]=/usr/bin/scaler run --config /etc/scaler/a.yaml ; ignore_errors=no ; start_time=[n/a] }\n")
+	if u.config != "/etc/scaler/a.yaml" {
+		t.Errorf("configuration %q", u.config)
+	}
 	u.read("TimeoutStopUSec=infinity\nLoadState=not-found\n")
 	if u.stopTimeout != 0 || u.loaded {
 		t.Errorf("read as %+v", u)
+	}
+}
+
+// TestUnitOfAnotherConfiguration is none of ours, and nor is its user.
+func TestUnitOfAnotherConfiguration(t *testing.T) {
+	standIn(t, "root\nExecStart={ argv[]=/usr/bin/scaler run -c /etc/scaler/a.yaml ; }", "0")
+	if u := findUnit(t.Context(), "scaler.service", "/etc/scaler/b.yaml"); u.loaded || u.config != "/etc/scaler/a.yaml" || u.user != "" {
+		t.Errorf("taken for ours: %+v", u)
+	}
+	if u := findUnit(t.Context(), "scaler.service", "/etc/scaler/a.yaml"); !u.loaded || u.user != "root" {
+		t.Errorf("not taken for ours: %+v", u)
+	}
+	if a := serviceUser(systemdUnit{}, "/srv/scaler.yaml"); a != nil {
+		t.Errorf("a user reads a file that is elsewhere: %+v", a)
 	}
 }
 
@@ -49,6 +67,7 @@ func TestDoctorLooksAtTheService(t *testing.T) {
 		"killed early":  {func(u *systemdUnit) { u.stopTimeout = time.Minute }, drain, doctor.ResultFailed, []string{"1m0s after a stop", "TimeoutStopSec=3660"}},
 		"long enough":   {func(u *systemdUnit) { u.stopTimeout = 2 * time.Hour }, drain, doctor.ResultOK, []string{"active"}},
 		"never killed":  {func(u *systemdUnit) { u.stopTimeout = 0 }, drain, doctor.ResultOK, []string{"active"}},
+		"another's":     {func(u *systemdUnit) { u.loaded, u.config = false, "/etc/scaler/a.yaml" }, nil, doctor.ResultSkipped, []string{"another configuration, /etc/scaler/a.yaml"}},
 		"no such thing": {func(u *systemdUnit) { u.loaded = false }, nil, doctor.ResultSkipped, []string{"does not know it"}},
 	} {
 		t.Run(name, func(t *testing.T) {

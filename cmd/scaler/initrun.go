@@ -120,8 +120,8 @@ func (p previous) more() string {
 
 func newSetUp(cmd *cobra.Command, flags initFlags) *setUp {
 	s := &setUp{asker: newAsker(cmd.InOrStdin(), cmd.OutOrStdout(), flags.yes), flags: flags}
-	s.unit = findUnit(cmd.Context(), flags.unit)
-	s.user = serviceUser(s.unit)
+	s.unit = findUnit(cmd.Context(), flags.unit, flags.config)
+	s.user = serviceUser(s.unit, flags.config)
 	return s
 }
 
@@ -178,7 +178,7 @@ func (s *setUp) begin(ctx context.Context) (keep bool, err error) {
 		return false, fmt.Errorf("unit %s runs as user %s, and there is none: run useradd --system --home-dir %s --shell /usr/sbin/nologin %[2]s", s.unit.name, s.unit.user, defaultStateDir)
 	}
 	if s.flags.enable && !s.unit.loaded {
-		return false, fmt.Errorf("there is no unit %s to enable: install the package, or systemd/scaler.service of the source", s.unit.name)
+		return false, fmt.Errorf("there is no unit %s that runs with %s: install the package, or systemd/scaler.service of the source; or name another unit with --unit", s.unit.name, absolute(s.flags.config))
 	}
 	dir := filepath.Dir(absolute(s.flags.config))
 	if place := nearest(dir); !mayWriteTo(place) {

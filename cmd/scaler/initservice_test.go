@@ -16,7 +16,7 @@ func standIn(t *testing.T, user, code string) (said func() string) {
 	t.Helper()
 	dir := t.TempDir()
 	log := filepath.Join(dir, "log")
-	script := "#!/bin/sh\n[ \"$1\" = show ] && { printf 'LoadState=loaded\\nActiveState=inactive\\nUser=" + user + "\\nType=notify\\n'; exit 0; }\necho \"$@\" >> " + log + "\nexit " + code + "\n"
+	script := "#!/bin/sh\n[ \"$1\" = show ] && { printf 'LoadState=loaded\\nActiveState=inactive\\nUser=" + strings.ReplaceAll(user, "\n", "\\n") + "\\nType=notify\\n'; exit 0; }\necho \"$@\" >> " + log + "\nexit " + code + "\n"
 	if err := os.WriteFile(filepath.Join(dir, "systemctl"), []byte(script), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +73,7 @@ func TestInitNeedsTheServicesUser(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "cannot write to /proc") && os.Geteuid() != 0 {
 		t.Errorf("where nothing can be written: %v", err)
 	}
-	if _, err := w.setUp(t, &person{}, "--enable"); err == nil || !strings.Contains(err.Error(), "there is no unit none.service to enable") {
+	if _, err := w.setUp(t, &person{}, "--enable"); err == nil || !strings.Contains(err.Error(), "there is no unit none.service that runs with") {
 		t.Errorf("without a unit: %v", err)
 	}
 	if os.Geteuid() != 0 {

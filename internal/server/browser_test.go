@@ -195,6 +195,8 @@ type look struct {
 // looks are the screens that the pages are tried on.
 var looks = []look{{"wide", 1280, 800, false}, {"narrow", 375, 740, false}, {"dark", 1280, 800, true}, {"narrow-dark", 375, 740, true}}
 
+func (l look) narrowDark() bool { return l.dark && l.width < 500 }
+
 // as makes the screen look like that.
 func (b *tab) as(l look) {
 	b.Helper()

@@ -28,11 +28,11 @@ const reloadsShown = 20
 // getConfig shows the configuration that holds. It has no secret: the settings
 // come without any.
 func (web *Web) getConfig(w http.ResponseWriter, r *http.Request) {
-	p := configPage{ConfigStatus: web.status.Status().Config, CanAct: web.canAct(r)}
+	p := configPage{ConfigStatus: web.shown(r).Config, CanAct: web.canAct(r)}
 	if web.cfg.Settings != nil {
 		p.Sections = sectionsOf(web.cfg.Settings())
 	}
-	p.Reloads = web.lastEvents(reloadsShown, func(e plan.Event) bool {
+	p.Reloads = web.lastEvents(r, reloadsShown, func(e plan.Event) bool {
 		return e.Kind == plan.EventConfigTaken || e.Kind == plan.EventConfigRejected
 	})
 	web.render(w, r, http.StatusOK, "config", "Configuration", p)

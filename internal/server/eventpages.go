@@ -30,7 +30,7 @@ func (web *Web) getEvents(w http.ResponseWriter, r *http.Request) {
 	var rows []plan.Event
 	if p.Kept {
 		var all []plan.Event
-		all, p.Missed = web.cfg.Journal.Since(0, maxEvents)
+		all, p.Missed = web.events(r)
 		kinds := make(map[plan.EventKind]bool)
 		rows = filter(all, func(e plan.Event) bool {
 			kinds[e.Kind] = true
@@ -44,11 +44,8 @@ func (web *Web) getEvents(w http.ResponseWriter, r *http.Request) {
 }
 
 // lastEvents returns the newest events that are wanted, the newest first.
-func (web *Web) lastEvents(most int, wanted func(plan.Event) bool) []plan.Event {
-	if web.cfg.Journal == nil {
-		return nil
-	}
-	all, _ := web.cfg.Journal.Since(0, maxEvents)
+func (web *Web) lastEvents(r *http.Request, most int, wanted func(plan.Event) bool) []plan.Event {
+	all, _ := web.events(r)
 	var found []plan.Event
 	for _, e := range slices.Backward(all) {
 		if len(found) == most {

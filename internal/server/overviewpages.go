@@ -37,7 +37,7 @@ type overviewPage struct {
 }
 
 func (web *Web) getOverview(w http.ResponseWriter, r *http.Request) {
-	p := overviewPage{Status: web.status.Status(), CanAct: web.canAct(r), Done: doneOf(r, fleetDeeds)}
+	p := overviewPage{Status: web.shown(r), CanAct: web.canAct(r), Done: doneOf(r, fleetDeeds)}
 	p.Stale = !p.CycleAt.IsZero() && time.Since(p.CycleAt) > staleCycle
 	for _, j := range p.Queue {
 		if j.Pool == "" {
@@ -56,7 +56,7 @@ func (web *Web) getOverview(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	p.Charts = web.charts()
-	p.Events = web.lastEvents(recentEvents, func(plan.Event) bool { return true })
+	p.Events = web.lastEvents(r, recentEvents, func(plan.Event) bool { return true })
 	web.render(w, r, http.StatusOK, "overview", "Overview", p)
 }
 

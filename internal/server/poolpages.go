@@ -29,7 +29,7 @@ type poolPage struct {
 
 // getPool shows one pool.
 func (web *Web) getPool(w http.ResponseWriter, r *http.Request) {
-	s, name := web.status.Status(), r.PathValue("pool")
+	s, name := web.shown(r), r.PathValue("pool")
 	i := slices.IndexFunc(s.Pools, func(q plan.PoolStatus) bool { return q.Name == name })
 	if i < 0 {
 		web.renderMessage(w, r, http.StatusNotFound, message{Title: "No such pool", Text: "No pool of that name is configured.", Link: "/pools", Label: "All pools"})
@@ -43,7 +43,7 @@ func (web *Web) getPool(w http.ResponseWriter, r *http.Request) {
 	}
 	p.Runners, p.MoreRunners = beside(filter(s.Runners, func(q plan.RunnerStatus) bool { return q.Pool == name }))
 	p.Jobs, p.MoreJobs = beside(filter(s.Queue, func(j plan.JobDecision) bool { return j.Pool == name }))
-	p.Events = web.lastEvents(recentEvents, func(e plan.Event) bool { return e.Pool == name })
+	p.Events = web.lastEvents(r, recentEvents, func(e plan.Event) bool { return e.Pool == name })
 	web.render(w, r, http.StatusOK, "pool", "Pool "+name, p)
 }
 

@@ -167,7 +167,9 @@ func TestEventsPage(t *testing.T) {
 }
 
 func TestConfigPage(t *testing.T) {
-	page := wantText(t, reader(t, brokenWorld()), "/config",
+	b := newBrowser(t, brokenWorld().web(t, gatewayConfig(t), newFakeTokens()))
+	b.login("alice", "right")
+	page := wantText(t, b, "/config",
 		"/etc/scaler/scaler.yaml", "found the text \"many\"", "http.listen: 127.0.0.1:9180 → 127.0.0.1:9181", "from file /etc/scaler/api-token", "not shown: it may hold a secret", "config rejected", "by alice on the web page")
 	var sections []string
 	for _, h := range page.find("h2") {
@@ -180,6 +182,37 @@ func TestConfigPage(t *testing.T) {
 		t.Errorf("%d lists of defaults, want 2", n)
 	}
 	wantText(t, newBrowser(t, NewWeb(WebConfig{}, fakeStatus{}, nil, slog.New(slog.DiscardHandler))), "/config", "There was none since the daemon's start.")
+}
+
+// What is wrong with the file repeats what is in it, which may be a secret that
+// went astray.
+func TestWhatIsWrongWithTheFileIsForUsers(t *testing.T) {
+	const astray = "found the text \"Top5ecretAstray\""
+	w := busyWorld(1, 1)
+	w.change(func(s *plan.Status) {
+		s.Config.Error = astray
+		s.Problems = []plan.Problem{{Subject: plan.SubjectConfig, Message: astray}, {Subject: "docker", Message: "is gone"}}
+	})
+	w.tell(plan.Event{Kind: plan.EventConfigRejected, Text: astray})
+	w.tell(plan.Event{Kind: plan.EventProblem, Text: plan.SubjectConfig + ": " + astray})
+	web := w.web(t, gatewayConfig(t), newFakeTokens())
+	nobody, alice := newBrowser(t, web), newBrowser(t, web)
+	alice.login("alice", "right")
+	for _, path := range []string{"/", "/events", "/config"} {
+		if text := wantText(t, nobody, path, "log in to see why").text; strings.Contains(text, "Astray") {
+			t.Errorf("%s shows nobody what is wrong: %s", path, text)
+		}
+		wantText(t, alice, path, astray)
+	}
+	wantText(t, nobody, "/", "docker: is gone")
+	for _, path := range []string{"/pools", "/pools/linux", "/runners", "/queue", "/queue/1"} {
+		if text := nobody.get(path).Body.String(); strings.Contains(text, "Astray") {
+			t.Errorf("%s shows it", path)
+		}
+	}
+	if w.Status().Problems[0].Message != astray {
+		t.Error("the state itself was changed")
+	}
 }
 
 func TestCharts(t *testing.T) {

@@ -112,7 +112,7 @@ func (web *Web) refuseForeign(w http.ResponseWriter, r *http.Request) {
 }
 
 func (web *Web) getNowhere(w http.ResponseWriter, r *http.Request) {
-	web.renderMessage(w, r, http.StatusNotFound, message{Title: "Not found", Text: "There is no such page."})
+	web.renderMessage(w, r, http.StatusNotFound, message{Title: "Not found", Text: "There is no such page.", Link: "/", Label: "To the overview"})
 }
 
 func (web *Web) noTokenPages(w http.ResponseWriter, r *http.Request) {

@@ -15,9 +15,6 @@ import (
 const (
 	// maxQueueRows is how many queued jobs are shown to people.
 	maxQueueRows = 20
-	// staleCycle is the age of a cycle at which something must be wrong: no
-	// request of a cycle may take that long.
-	staleCycle = time.Minute
 	// maxName is how many characters of a job's name are shown.
 	maxName = 32
 	// maxHold is how many characters of the reason for a hold are shown; the
@@ -68,7 +65,7 @@ func writeHead(b *bytes.Buffer, s plan.Status, now time.Time) {
 
 func writeProblems(b *bytes.Buffer, s plan.Status, now time.Time, width int) {
 	var lines []string
-	if !s.CycleAt.IsZero() && now.Sub(s.CycleAt) > staleCycle {
+	if s.Stale(now) {
 		lines = append(lines, fmt.Sprintf("scaler: no cycle for %s, so what follows is old: look at the daemon's log", age(now.Sub(s.CycleAt))))
 	}
 	for _, p := range s.Problems {

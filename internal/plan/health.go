@@ -11,6 +11,16 @@ import (
 // it asks is; what takes longer hangs.
 const LoopBound = 3 * time.Minute
 
+// staleAfter is how late the loop must be for something to be wrong: no request of
+// a cycle may take that long.
+const staleAfter = time.Minute
+
+// Stale reports whether what the status says is old. Where cycles are rare by the
+// configuration, an old one alone does not mean that.
+func (s Status) Stale(now time.Time) bool {
+	return !s.CycleAt.IsZero() && now.Sub(later(s.CycleAt, s.DueAt)) > staleAfter
+}
+
 // Health is whether the daemon lives, and whether it can do its work. It says
 // neither names nor what a server has answered, so that anybody may read it.
 type Health struct {

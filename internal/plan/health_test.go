@@ -6,6 +6,21 @@ import (
 	"time"
 )
 
+func TestStale(t *testing.T) {
+	for _, tt := range []struct {
+		cycle, due time.Duration // ago
+		want       bool
+	}{{time.Minute, 0, false}, {10 * time.Minute, -time.Minute, false}, {10 * time.Minute, 30 * time.Second, false}, {10 * time.Minute, 61 * time.Second, true}} {
+		s := Status{CycleAt: now.Add(-tt.cycle), DueAt: now.Add(-tt.due)}
+		if got := s.Stale(now); got != tt.want {
+			t.Errorf("a cycle %s ago, the next due %s ago: stale is %v", tt.cycle, tt.due, got)
+		}
+	}
+	if (Status{DueAt: now.Add(-time.Hour)}).Stale(now) {
+		t.Error("stale before the first cycle")
+	}
+}
+
 func TestHealth(t *testing.T) {
 	problem := func(subject string) Problem {
 		return Problem{Subject: subject, Since: now.Add(-time.Hour), Message: "secret words of a server"}

@@ -10,10 +10,6 @@ import (
 	"scaler.io/scaler/internal/plan"
 )
 
-// staleCycle is the age of a cycle at which something must be wrong: no request
-// of a cycle may take that long.
-const staleCycle = time.Minute
-
 // recentEvents is how many events stand beside other things.
 const recentEvents = 8
 
@@ -38,7 +34,7 @@ type overviewPage struct {
 
 func (web *Web) getOverview(w http.ResponseWriter, r *http.Request) {
 	p := overviewPage{Status: web.shown(r), CanAct: web.canAct(r), Done: doneOf(r, fleetDeeds)}
-	p.Stale = !p.CycleAt.IsZero() && time.Since(p.CycleAt) > staleCycle
+	p.Stale = p.Status.Stale(time.Now())
 	for _, j := range p.Queue {
 		if j.Pool == "" {
 			p.Unserved++

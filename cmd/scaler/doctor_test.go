@@ -181,6 +181,13 @@ func TestDoctorFaults(t *testing.T) {
 			delete(w.engine, "GET /images/example/runner:1/json")
 			w.engine["GET /distribution/example/runner:1/json"] = `{"Platforms":[{"os":"linux","architecture":"riscv64"}]}`
 		}, failed, []string{"image of pool linux", "linux/riscv64", "name another image"}},
+		{"image that is not on this node", giteatest.Options{}, func(t *testing.T, w *ward) {
+			delete(w.engine, "GET /images/example/runner:1/json")
+			w.change(t, "{}", "{pull: never}")
+			w.yaml += "engine: swarm\n"
+			w.engine["GET /info"] = strings.Replace(goodFacts, "{", `{"Swarm":{"LocalNodeState":"active","ControlAvailable":true},`, 1)
+		}, warning, []string{"image of pool linux", "not on this node", "each node"}},
+		{"no Swarm", giteatest.Options{}, func(t *testing.T, w *ward) { w.yaml += "engine: swarm\n" }, failed, []string{"Swarm", "docker swarm init"}},
 		{"network that is not there", giteatest.Options{}, func(t *testing.T, w *ward) { w.change(t, "{}", "{network: builds}") }, failed, []string{"network of pool linux", "docker network create builds"}},
 		{"no webhook", giteatest.Options{}, func(t *testing.T, w *ward) {
 			write(t, w.dir+"/hook", "secret-of-the-webhook-test\n")

@@ -40,7 +40,7 @@ func (e *exam) checkEngine(ctx context.Context, r *doctor.Report) {
 		return
 	}
 	e.facts = f
-	if e.cfg != nil && e.cfg.Engine == config.EngineSwarm {
+	if e.onSwarm() {
 		if err := e.engine.IsManager(ctx); err != nil {
 			r.Fail("Swarm", err.Error(), "run docker swarm init, write a manager's address into docker.host, or set engine: docker")
 		} else {
@@ -58,7 +58,9 @@ func (e *exam) checkEngine(ctx context.Context, r *doctor.Report) {
 		return
 	}
 	tellClock(r, "clock of Docker's host", f.Clock, f.Asked, "on whichever is wrong, run timedatectl set-ntp true")
-	e.tellLimits(r, f)
+	if !e.onSwarm() {
+		e.tellLimits(r, f) // another node may have other ones
+	}
 	switch {
 	case f.Storage == "vfs":
 		r.Warn("storage driver", "vfs copies the whole image for each container", "use overlay2: see \"storage-driver\" in Docker's daemon.json")
@@ -72,6 +74,9 @@ func (e *exam) checkEngine(ctx context.Context, r *doctor.Report) {
 		checkSpace(r, f.Root, engineLeast, engineGood, "data-root of Docker's daemon.json")
 	}
 }
+
+// onSwarm reports whether other machines run the containers.
+func (e *exam) onSwarm() bool { return e.cfg != nil && e.cfg.Engine == config.EngineSwarm }
 
 // tellLimits says which of the limits that pools set the engine cannot keep.
 func (e *exam) tellLimits(r *doctor.Report, f docker.Facts) {
@@ -132,6 +137,9 @@ func (e *exam) checkImage(ctx context.Context, r *doctor.Report, p config.Pool) 
 		r.OK(subject, "%s is there, %s, for %s", p.Image, units.HumanSize(float64(image.Size)), host)
 	case !errors.Is(err, plan.ErrNotFound):
 		r.Fail(subject, err.Error(), "see what docker image inspect "+p.Image+" says")
+		return
+	case p.Container.Pull == config.PullNever && e.onSwarm():
+		r.Warn(subject, p.Image+" is not on this node, and container.pull is never", "see that each node that may run the pool has it")
 		return
 	case p.Container.Pull == config.PullNever:
 		r.Fail(subject, "the engine has no "+p.Image+", and container.pull is never", "run docker pull "+p.Image+" or docker load, or set container.pull: missing")

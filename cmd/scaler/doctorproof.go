@@ -46,7 +46,8 @@ func (e *exam) proofPool() config.Pool {
 }
 
 // proofConfig is the configuration with one pool alone, which keeps one runner
-// under a label that no job asks for.
+// under a label that no job asks for. Its instance is another one than the
+// daemon's in any case: else it would take up, and drain, the daemon's runners.
 func proofConfig(cfg *config.Config, p config.Pool, stateDir string) *config.Config {
 	c := *cfg
 	label := plan.Label{Name: "scaler-doctor-" + strings.ToLower(rand.Text())}
@@ -59,6 +60,7 @@ func proofConfig(cfg *config.Config, p config.Pool, stateDir string) *config.Con
 	c.Pools = []config.Pool{p}
 	c.Gateway, c.HTTP, c.Webhook, c.Notifications = nil, nil, nil, nil
 	c.Limits = config.Limits{Registrations: cfg.Limits.Registrations, ParallelStarts: 1}
+	c.Instance, c.Peers = "", nil
 	c.StateDir, c.OnShutdown, c.ShutdownTimeout = stateDir, config.ShutdownDrain, cfg.Drain.Settle+proofDrain
 	return &c
 }
@@ -123,9 +125,6 @@ type proof struct {
 }
 
 func newProof(cfg *config.Config) (*proof, error) {
-	if err := useInstance(cfg); err != nil {
-		return nil, err
-	}
 	store, err := state.Open(cfg.StateDir)
 	if err != nil {
 		return nil, err

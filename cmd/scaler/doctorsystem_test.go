@@ -268,3 +268,33 @@ func TestDoctorKnowsWhatIsItsOwn(t *testing.T) {
 		}
 	}
 }
+
+// TestProofIsNoDaemon: what takes the runner away again must not know those of
+// the daemon for its own.
+func TestProofIsNoDaemon(t *testing.T) {
+	w := newWard(t, giteatest.Options{})
+	w.yaml += "instance: 5ca1e4000001\nnotifications: [{name: ops, url: 'http://127.0.0.1:1/x'}]\nhttp: {listen: \"127.0.0.1:1\"}\n"
+	w.change(t, "max: 3", "max: 3, min: 2, standby: 1, schedule: [{cron: '0 0 * * *', duration: 24h, max: 9}]")
+	c, err := config.Load(w.config(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	alone := proofConfig(c, c.Pools[0], filepath.Join(w.dir, "state", "doctor"))
+	p, err := newProof(alone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.parts.engine.Close()
+	defer p.store.Close()
+	if id := p.store.Instance(); id == "" || id == "5ca1e4000001" {
+		t.Errorf("its instance is %q", id)
+	}
+	pool := alone.Pools[0]
+	if len(alone.Pools) != 1 || pool.Min != 1 || pool.Max != 1 || pool.Standby != 0 || len(pool.Schedule) != 0 || !strings.HasPrefix(pool.Labels[0].Name, "scaler-doctor-") ||
+		pool.Labels[0].Schema != "host" || alone.HTTP != nil || len(alone.Notifications) != 0 || alone.OnShutdown != config.ShutdownDrain {
+		t.Errorf("configuration %+v", alone)
+	}
+	if c.Pools[0].Min != 2 || c.Instance != "5ca1e4000001" {
+		t.Error("the configuration itself was changed")
+	}
+}

@@ -68,6 +68,11 @@ func (e *exam) wayChecks() []doctor.Check {
 	if len(e.cfg.Pools) == 0 {
 		return nil
 	}
+	if e.onSwarm() {
+		return []doctor.Check{{ID: "way", Group: groupContainer, Subject: "containers", Timeout: shortCheck, Run: func(_ context.Context, r *doctor.Report) {
+			r.Skip("containers", "those of a Swarm run on its nodes, which have no image of this program: --job starts a runner there")
+		}}}
+	}
 	list := []doctor.Check{{ID: "self", Group: groupContainer, Subject: "image of this program", Needs: []string{"docker"}, Timeout: longCheck, Run: e.makeSelf}}
 	seen := map[string]bool{}
 	for _, p := range e.cfg.Pools {

@@ -56,7 +56,7 @@ demo: build ## watch containers come and go for a queue of jobs; ARGS="--jobs 50
 test: ## run every check and test, against a real Docker engine
 	scripts/test
 
-chaos: build ## kill the daemon over and over, or edit its configuration, and count what is lost; KILLS=200 EDITS=50 SEED=7 ENGINE=memory
+chaos: build ## kill the daemon over and over, or edit its configuration, and count what is lost; KILLS=200 EDITS=50 SEED=7 ENGINE=memory ARGS=-orders
 	$(if $(filter docker,$(ENGINE)),scripts/engine up)
 	go run ./test/chaos -kills $(KILLS) -edits $(EDITS) -bad-edits $(BAD_EDITS) -seed $(SEED) -engine $(ENGINE) -scaler $(BIN) $(ARGS)
 

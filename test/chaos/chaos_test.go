@@ -21,6 +21,8 @@ func TestChaos(t *testing.T) {
 	}{
 		{engineMemory, []string{"-kills", "40", "-worlds", "2", "-seed", "7"}},
 		{engineMemory, []string{"-kills", "3", "-edits", "20", "-bad-edits", "10", "-seed", "7"}},
+		{engineMemory, []string{"-kills", "30", "-orders", "-worlds", "2", "-seed", "7"}},
+		{engineMemory, []string{"-kills", "3", "-edits", "20", "-orders", "-seed", "8"}},
 		{engineDocker, []string{"-kills", "5", "-seed", "7"}},
 	} {
 		t.Run(tc.engine, func(t *testing.T) {
@@ -32,7 +34,7 @@ func TestChaos(t *testing.T) {
 			code := run(t.Context(), append(tc.args, "-engine", tc.engine, "-scaler", binary, "-late=false", "-v"), &out, &errs)
 			t.Logf("%s%s", &out, &errs)
 			lines := strings.Split(strings.TrimSpace(out.String()), "\n")
-			want := `^kills=` + tc.args[1] + ` jobs=(\d+) completed=(\d+) lost=0 busy_stopped=0 corpses=0 orphans=0 foreign_touched=0( edits=20 bad_edits=10 mistaken=0)?$`
+			want := `^kills=` + tc.args[1] + ` jobs=(\d+) completed=(\d+) lost=0 busy_stopped=0 corpses=0 orphans=0 foreign_touched=0( edits=20 bad_edits=(10|0) mistaken=0)?( orders=\d+ forgotten=0)?$`
 			found := regexp.MustCompile(want).FindStringSubmatch(lines[len(lines)-1])
 			if code != 0 || found == nil || found[1] != found[2] || found[1] == "0" {
 				t.Errorf("exit code %d, last line %q", code, lines[len(lines)-1])
@@ -123,6 +125,8 @@ func TestFigures(t *testing.T) {
 		"foreign touched": {figures{foreignTouched: 1}, false},
 		"edits":           {figures{edits: 1, badEdits: 1}, true},
 		"mistaken":        {figures{mistaken: 1}, false},
+		"orders":          {figures{orders: 1}, true},
+		"forgotten":       {figures{orders: 1, forgotten: 1}, false},
 	} {
 		if got := good.add(tc.add).good(); got != tc.want {
 			t.Errorf("%s: good() = %v", name, got)

@@ -26,6 +26,9 @@ type figures struct {
 	// mistaken are edits that were not taken over, and bad ones that were, or
 	// that nobody was told of.
 	mistaken int
+
+	orders    int // of people that the daemon has confirmed
+	forgotten int // of these, the ones that did not hold
 }
 
 // String is the last line of the output.
@@ -35,12 +38,15 @@ func (f figures) String() string {
 	if f.edits+f.badEdits > 0 {
 		s += fmt.Sprintf(" edits=%d bad_edits=%d mistaken=%d", f.edits, f.badEdits, f.mistaken)
 	}
+	if f.orders > 0 {
+		s += fmt.Sprintf(" orders=%d forgotten=%d", f.orders, f.forgotten)
+	}
 	return s
 }
 
 // good reports whether nothing was lost.
 func (f figures) good() bool {
-	return f.completed == f.jobs && f.lost+f.busyStopped+f.corpses+f.orphans+f.foreignTouched+f.mistaken == 0
+	return f.completed == f.jobs && f.lost+f.busyStopped+f.corpses+f.orphans+f.foreignTouched+f.mistaken+f.forgotten == 0
 }
 
 // add sums up two runs.
@@ -50,5 +56,6 @@ func (f figures) add(g figures) figures {
 		busyStopped: f.busyStopped + g.busyStopped, corpses: f.corpses + g.corpses, orphans: f.orphans + g.orphans,
 		foreignTouched: f.foreignTouched + g.foreignTouched,
 		edits:          f.edits + g.edits, badEdits: f.badEdits + g.badEdits, mistaken: f.mistaken + g.mistaken,
+		orders: f.orders + g.orders, forgotten: f.forgotten + g.forgotten,
 	}
 }

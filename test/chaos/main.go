@@ -34,6 +34,7 @@ type options struct {
 	kills    int
 	edits    int
 	badEdits int
+	orders   bool
 	seed     uint64
 	engine   string
 	scaler   string
@@ -59,6 +60,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.IntVar(&o.kills, "kills", 200, "how often the daemon is killed")
 	flags.IntVar(&o.edits, "edits", 0, "how many good edits of the configuration are made")
 	flags.IntVar(&o.badEdits, "bad-edits", 0, "how many edits are made that are to change nothing")
+	flags.BoolVar(&o.orders, "orders", false, "have people pause, drain and resume pools all the time")
 	flags.Uint64Var(&o.seed, "seed", 0, "what all decisions are taken from; 0 takes a new one")
 	flags.StringVar(&o.engine, "engine", engineDocker, "docker, or memory for one in this process")
 	flags.StringVar(&o.scaler, "scaler", "bin/scaler", "the binary under test, which must be static")
@@ -140,8 +142,8 @@ func (o options) replay() string {
 	if o.edits+o.badEdits > 0 {
 		s += fmt.Sprintf(" EDITS=%d BAD_EDITS=%d", o.edits, o.badEdits)
 	}
-	if o.worlds != o.defaultWorlds() || !o.late {
-		s += fmt.Sprintf(" ARGS=\"-worlds %d -late=%v\"", o.worlds, o.late)
+	if o.worlds != o.defaultWorlds() || !o.late || o.orders {
+		s += fmt.Sprintf(" ARGS=\"-worlds %d -late=%v -orders=%v\"", o.worlds, o.late, o.orders)
 	}
 	return s
 }

@@ -31,6 +31,11 @@ func (w *world) settle(ctx context.Context) error {
 			return err
 		}
 	}
+	if w.operator != nil {
+		if err := w.operator.end(ctx); err != nil {
+			return err
+		}
+	}
 	ctx, cancel := context.WithTimeout(ctx, settlePatience)
 	defer cancel()
 	for {
@@ -93,6 +98,9 @@ func (w *world) judge(ctx context.Context) (outcome, error) {
 	w.bystanders.check(ctx, w.stage, w.audit)
 	w.checkRegistrations(f.jobs)
 	f.edits, f.badEdits, f.mistaken = w.edits, w.bad, w.editor.wrong
+	if w.operator != nil {
+		f.orders, f.forgotten = w.operator.given, w.operator.forgotten
+	}
 	out.details = w.details()
 	f.busyStopped, f.foreignTouched, out.findings = w.audit.sum()
 	return out, errors.Join(err, stateErr)
@@ -104,6 +112,9 @@ func (w *world) judge(ctx context.Context) (outcome, error) {
 func (w *world) checkRegistrations(jobs int) {
 	counts := w.stage.gitea.State().Counts
 	most := jobs + parallelStarts*(w.kills+w.faults.count) + w.audit.done(stepDisable) + w.audit.done(stepWithdraw) + (maxRunners+mostStandby*w.editor.mostPools)*(1+w.editor.good+w.killer.ends)
+	if o := w.operator; o != nil {
+		most += o.starts + mostStandby*w.editor.mostPools*o.drains
+	}
 	if n := counts.Registrations - len(w.bystanders.runners); n > most {
 		w.audit.find("%d registrations for %d jobs, %d kills, %d edits and %d faults: more than %d cannot be explained", n, jobs, w.kills, w.editor.good, w.faults.count, most)
 	}

@@ -45,6 +45,7 @@ type world struct {
 	bystanders *bystanders
 	editor     *editor
 	killer     *killer
+	operator   *operator // nil if nobody gives orders
 }
 
 // outcome is what came of a world.
@@ -153,6 +154,9 @@ func (w *world) setUp(ctx context.Context) error {
 		daemon: w.daemon, traps: w.traps, pace: w.pace, random: w.random("killer"), note: w.note, autopsy: w.audit.autopsy,
 		edited: w.editor.edited,
 	}
+	if w.opts.orders {
+		w.operator = newOperator(w)
+	}
 	w.bystanders, err = newBystanders(ctx, s)
 	return err
 }
@@ -167,6 +171,9 @@ func (w *world) torment(ctx context.Context) error {
 	actors.Go(func() error { return w.faults.run(acting) })
 	actors.Go(func() error { w.bystanders.live(acting); return nil })
 	actors.Go(func() error { return w.editor.run(acting, w.edits, w.bad) })
+	if w.operator != nil {
+		actors.Go(func() error { w.operator.run(acting); return nil })
+	}
 	err := w.killer.run(acting, w.kills)
 	if err == nil {
 		err = w.killer.outlast(acting)

@@ -102,7 +102,7 @@ func (e ending) failure(at plan.Failure, what string) error {
 		what += ": " + e.why
 	}
 	if e.log != "" {
-		what += ", last log lines: " + e.log
+		what += plan.LogMark + e.log
 	}
 	return failing(at, errors.New("its runner "+what))
 }

@@ -9,7 +9,7 @@ import (
 
 // getPools shows the pools.
 func (web *Web) getPools(w http.ResponseWriter, r *http.Request) {
-	web.render(w, r, http.StatusOK, "pools", "Pools", web.status.Status())
+	web.render(w, r, http.StatusOK, "pools", "Pools", web.shown(r))
 }
 
 // poolPage is one pool with what belongs to it.

@@ -31,7 +31,7 @@ const noPool = "-"
 // getQueue shows the queued jobs, each with what becomes of it. It takes the
 // parameters pool and page.
 func (web *Web) getQueue(w http.ResponseWriter, r *http.Request) {
-	s := web.status.Status()
+	s := web.shown(r)
 	p := queuePage{
 		Pool: r.URL.Query().Get("pool"), Pools: namesOf(s.Pools), Read: len(s.Queue), Size: max(s.QueueSize, len(s.Queue)),
 		CycleAt: s.CycleAt, Cycle: s.Cycle, Explained: web.cfg.Explain != nil,
@@ -64,6 +64,9 @@ func (web *Web) getJob(w http.ResponseWriter, r *http.Request) {
 		}
 		web.renderFailure(w, r, err, "job not explained", message{Title: title, Text: err.Error(), Link: "/queue", Label: "To the queue"})
 		return
+	}
+	if userOf(r).name == "" {
+		e = e.WithoutLog()
 	}
 	web.render(w, r, http.StatusOK, "job", "Job "+r.PathValue("job"), e)
 }

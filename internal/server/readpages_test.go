@@ -215,6 +215,27 @@ func TestWhatIsWrongWithTheFileIsForUsers(t *testing.T) {
 	}
 }
 
+// Lines of a log may be in what is wrong with a pool.
+func TestLogsInReasonsAreForUsers(t *testing.T) {
+	const told = "its runner never came online" + plan.LogMark + "Top5ecretOutput"
+	w := busyWorld(2, 4)
+	w.change(func(s *plan.Status) {
+		s.Problems = []plan.Problem{{Subject: "pool linux", Message: told}}
+		s.Pools[0].Hold, s.Queue[3].Reason, s.Runners[0].Note = told, "pool linux is on hold: "+told, told
+		s.Runners[0].History = []plan.Step{{Note: told}}
+	})
+	w.tell(plan.Event{Kind: plan.EventRunnerFailed, Pool: "linux", Text: told})
+	web := w.web(t, gatewayConfig(t), newFakeTokens())
+	nobody, alice := newBrowser(t, web), newBrowser(t, web)
+	alice.login("alice", "right")
+	for _, path := range []string{"/", "/pools", "/pools/linux", "/runners", "/runners/scaler-abcd-linux-000000", "/queue", "/queue/4", "/events"} {
+		if text := wantText(t, nobody, path, "its runner never came online (its log is for those who are logged in)").text; strings.Contains(text, "Top5ecret") {
+			t.Errorf("%s shows nobody a log", path)
+		}
+		wantText(t, alice, path, "Top5ecretOutput")
+	}
+}
+
 func TestCharts(t *testing.T) {
 	b := reader(t, busyWorld(1, 1))
 	for path, want := range map[string]string{"/charts/queue.svg": "queue false", "/charts/waits-dark.svg?v=7": "waits true"} {

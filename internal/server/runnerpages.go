@@ -35,7 +35,7 @@ var phases = []plan.Phase{
 
 // getRunners takes the parameters pool, phase and page.
 func (web *Web) getRunners(w http.ResponseWriter, r *http.Request) {
-	s, q := web.status.Status(), r.URL.Query()
+	s, q := web.shown(r), r.URL.Query()
 	p := runnersPage{Pool: q.Get("pool"), Phase: q.Get("phase"), Pools: namesOf(s.Pools), Phases: phases, CycleAt: s.CycleAt, Cycle: s.Cycle}
 	rows := s.Runners
 	if p.Pool != "" || p.Phase != "" {
@@ -68,7 +68,7 @@ type runnerPage struct {
 // runnerOf finds the runner that a request names. If there is none it has
 // answered so.
 func (web *Web) runnerOf(w http.ResponseWriter, r *http.Request) (plan.RunnerStatus, bool) {
-	list, name := web.status.Status().Runners, r.PathValue("runner")
+	list, name := web.shown(r).Runners, r.PathValue("runner")
 	i := slices.IndexFunc(list, func(q plan.RunnerStatus) bool { return q.Name == name })
 	if i < 0 {
 		web.renderMessage(w, r, http.StatusNotFound, message{

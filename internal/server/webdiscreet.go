@@ -2,7 +2,6 @@ package server
 
 import (
 	"net/http"
-	"slices"
 	"strings"
 
 	"scaler.io/scaler/internal/plan"
@@ -15,11 +14,14 @@ const untold = "the configuration file is not good, so the last good one holds: 
 // shown is the state as who asks may see it.
 func (web *Web) shown(r *http.Request) plan.Status {
 	s := web.status.Status()
-	if userOf(r).name != "" || s.Config.Error == "" {
+	if userOf(r).name != "" {
+		return s
+	}
+	s = s.WithoutLog()
+	if s.Config.Error == "" {
 		return s
 	}
 	s.Config.Error = untold
-	s.Problems = slices.Clone(s.Problems)
 	for i, p := range s.Problems {
 		if p.Subject == plan.SubjectConfig {
 			s.Problems[i].Message = untold
@@ -39,6 +41,7 @@ func (web *Web) events(r *http.Request) (all []plan.Event, missed uint64) {
 		return all, missed
 	}
 	for i, e := range all {
+		all[i].Text = plan.WithoutLog(e.Text)
 		if e.Kind == plan.EventConfigRejected || e.Kind == plan.EventProblem && strings.HasPrefix(e.Text, plan.SubjectConfig) {
 			all[i].Text = untold
 		}

@@ -129,7 +129,7 @@ type Manager struct {
 	status       atomic.Pointer[plan.Status]
 	due          atomic.Pointer[time.Time] // when the loop is to turn next at the latest
 	lastView     atomic.Pointer[plan.View] // what the status is of
-	records      atomic.Pointer[map[string]state.Record]
+	handles      atomic.Pointer[map[string]handle]
 	configStatus atomic.Pointer[plan.ConfigStatus]
 	ready        func() // called once, after the first cycle
 }

@@ -177,7 +177,7 @@ func TestStartThatIsStillUnderWayAfterARestart(t *testing.T) {
 				rec := records[0]
 				rec.Enter(plan.PhaseStarting, "", time.Now())
 				r.engine.Before(call, func() {
-					data, err := dotRunner(rec)
+					data, err := dotRunner(rec.Name, *rec.Identity, rec.Ephemeral)
 					if err != nil {
 						t.Error(err)
 					}

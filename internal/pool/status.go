@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"scaler.io/scaler/internal/plan"
-	"scaler.io/scaler/internal/state"
 )
 
 // publish makes what the cycle saw and decided visible to Status, Explain and
@@ -32,14 +31,15 @@ func (m *Manager) publish(spec plan.Spec, snap plan.Snapshot, seen *observation,
 		p.BreakerOpen, p.Failures, p.Nudges = b.probing || seen.at.Before(b.until), b.failures, m.nudges[p.Name]
 	}
 	s.QueueSize = seen.queueSize(len(p.Decisions))
-	records, outdated := make(map[string]state.Record, len(m.runners)), outdated(spec, snap)
+	handles, outdated := make(map[string]handle, len(m.runners)), outdated(spec, snap)
+	s.Runners = make([]plan.RunnerStatus, 0, len(m.runners))
 	for _, name := range slices.Sorted(maps.Keys(m.runners)) {
 		rec := m.runners[name].rec
 		shown := rec.Status()
 		shown.Outdated, shown.Leave = outdated[name], m.leaveOf(m.runners[name])
-		records[name], s.Runners = rec, append(s.Runners, shown)
+		handles[name], s.Runners = handle{rec.ContainerID, rec.Identity, rec.Ephemeral}, append(s.Runners, shown)
 	}
-	m.records.Store(&records)
+	m.handles.Store(&handles)
 	m.lastView.Store(&plan.View{Spec: spec, Snap: snap, Running: seen.running(), Runners: s.Runners, QueueSize: s.QueueSize})
 	m.status.Store(&s)
 }
@@ -106,22 +106,40 @@ func (m *Manager) dueAt() time.Time {
 	return time.Time{}
 }
 
+// handle is what is to be known of a runner, as of the last cycle, beside what
+// the status shows.
+type handle struct {
+	container string         // id, empty if it has none
+	identity  *plan.Identity // nil if it is not registered
+	ephemeral bool
+}
+
+// handleOf returns that of the runner of the name. The error wraps
+// plan.ErrNotFound.
+func (m *Manager) handleOf(name string) (handle, error) {
+	handles := m.handles.Load()
+	if handles == nil {
+		return handle{}, fmt.Errorf("%w: the first cycle is not done yet", plan.ErrNotFound)
+	}
+	h, known := (*handles)[name]
+	if !known {
+		return handle{}, fmt.Errorf("%w: scaler runner list has the names", plan.ErrNotFound)
+	}
+	return h, nil
+}
+
 // DotRunner returns the .runner file of a runner. It holds the runner's own
 // token. The error wraps plan.ErrNotFound if there is no such runner, or it is
 // not registered yet.
 func (m *Manager) DotRunner(name string) ([]byte, error) {
-	records := m.records.Load()
-	if records == nil {
-		return nil, fmt.Errorf("runner %s: %w: the first cycle is not done yet", name, plan.ErrNotFound)
+	h, err := m.handleOf(name)
+	if err == nil && h.identity == nil {
+		err = fmt.Errorf("%w: it is not registered yet", plan.ErrNotFound)
 	}
-	rec, found := (*records)[name]
-	switch {
-	case !found:
-		return nil, fmt.Errorf("runner %s: %w", name, plan.ErrNotFound)
-	case rec.Identity == nil:
-		return nil, fmt.Errorf("runner %s: %w: it is not registered yet", name, plan.ErrNotFound)
+	if err != nil {
+		return nil, fmt.Errorf("runner %s: %w", name, err)
 	}
-	return dotRunner(rec)
+	return dotRunner(name, *h.identity, h.ephemeral)
 }
 
 // Preview returns what a cycle would do now, and changes nothing.

@@ -217,7 +217,7 @@ func (m *Manager) make(ctx context.Context, s step) (state.Record, error) {
 func (m *Manager) launch(ctx context.Context, rec state.Record, opts Options) (overload bool, err error) {
 	var files []plan.File
 	if rec.Identity != nil {
-		dotRunner, err := dotRunner(rec)
+		dotRunner, err := dotRunner(rec.Name, *rec.Identity, rec.Ephemeral)
 		if err != nil {
 			return false, err
 		}
@@ -252,12 +252,11 @@ func dataDir(rec state.Record, opts Options) string { return cmp.Or(rec.DataDir,
 
 // dotRunner composes the runner's file. An ephemeral runner is to end after one
 // job also where the server, older than Gitea 1.24, knows nothing of that.
-func dotRunner(rec state.Record) ([]byte, error) {
-	id := *rec.Identity
+func dotRunner(name string, id plan.Identity, ephemeral bool) ([]byte, error) {
 	if id.Token == "" {
-		return nil, fmt.Errorf("write .runner of runner %s: its token was lost with an earlier state", rec.Name)
+		return nil, fmt.Errorf("write .runner of runner %s: its token was lost with an earlier state", name)
 	}
-	id.Ephemeral = rec.Ephemeral
+	id.Ephemeral = ephemeral
 	return register.DotRunner(id)
 }
 

@@ -66,16 +66,9 @@ func (m *Manager) Usage(ctx context.Context, runners []string) []plan.Usage {
 
 // containerOf returns the container of a runner, as of the last cycle.
 func (m *Manager) containerOf(runner string) (id string, err error) {
-	records := m.records.Load()
-	if records == nil {
-		return "", fmt.Errorf("%w: the first cycle is not done yet", plan.ErrNotFound)
+	h, err := m.handleOf(runner)
+	if err == nil && h.container == "" {
+		err = fmt.Errorf("%w: it has no container yet", plan.ErrNotFound)
 	}
-	rec, known := (*records)[runner]
-	switch {
-	case !known:
-		return "", fmt.Errorf("%w: scaler runner list has the names", plan.ErrNotFound)
-	case rec.ContainerID == "":
-		return "", fmt.Errorf("%w: it has no container yet", plan.ErrNotFound)
-	}
-	return rec.ContainerID, nil
+	return h.container, err
 }

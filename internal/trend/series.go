@@ -53,7 +53,9 @@ func (r *Recorder) gather(from, until int64) point {
 		if s.number != n {
 			continue
 		}
-		p.waits.merge(&s.waits)
+		if s.waits != nil {
+			p.waits.merge(s.waits)
+		}
 		if !s.looked {
 			continue
 		}

@@ -31,7 +31,7 @@ type slot struct {
 	busy     int32
 	leaving  int32
 	oldest   time.Duration // how long the job had waited that waited longest
-	waits    histogram     // of the jobs that began
+	waits    *histogram    // of the jobs that began, nil without any
 }
 
 // Recorder takes samples. Its methods may be called concurrently. Make one with
@@ -80,7 +80,11 @@ func (r *Recorder) Run(ctx context.Context) error {
 func (r *Recorder) Began(wait time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.slot(numberOf(time.Now())).waits.add(wait)
+	s := r.slot(numberOf(time.Now()))
+	if s.waits == nil {
+		s.waits = new(histogram)
+	}
+	s.waits.add(wait)
 }
 
 // Version counts up with each sample.

@@ -47,8 +47,10 @@ type SwarmOptions struct {
 // of. It is an Engine in all that one engine answers for: images, networks,
 // sizes of its own machine.
 //
-// Each runner is a job of one task that Swarm never starts a second time: two
-// containers with one runner's identity would take each other's jobs. The id
+// Each runner is a service of one task that Swarm never starts a second time: two
+// containers with one runner's identity would take each other's jobs. It is not
+// one of the kind that Swarm calls a job: of those, Engine 20.10 leaves the
+// containers on the nodes when the service is removed, even running ones. The id
 // of a container is here that of its service. A service is made without a task,
 // and gets it when it is started, together with the runner's files: as secrets
 // where only their owner may read them, else as configs. The invariant of the

@@ -24,6 +24,7 @@ func TestSwarm(t *testing.T) {
 		"interrupted start":  testInterruptedStart,
 		"abandoned files":    testAbandonedFiles,
 		"drain":              testNodeDrain,
+		"no container stays": testNoContainerStays,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, r) })
 	}
@@ -229,7 +230,8 @@ func testAbandonedFiles(t *testing.T, r *rig) {
 	s.wantFiles(t, 2)
 }
 
-// On a node that is drained a job runs on, and is to be told from others.
+// On a node that is drained Swarm tells the runners to stop, and starts none
+// elsewhere by itself.
 func testNodeDrain(t *testing.T, r *rig) {
 	s := r.one(t, Options{}, "sleep")
 	s.lost = 0 // no list of the nodes serves twice
@@ -240,19 +242,57 @@ func testNodeDrain(t *testing.T, r *rig) {
 	})
 	setAvailability(t, s, swarm.NodeAvailabilityDrain)
 	t.Cleanup(func() { setAvailability(t, s, swarm.NodeAvailabilityActive) })
-	c := s.until(t, id, "on a drained node", func(c plan.Container) bool { return c.Withdrawn })
-	if c.State != plan.ContainerRunning || !strings.Contains(c.Reason, "is being drained") {
-		t.Errorf("it is %+v, want it to run on", c)
+	c := s.until(t, id, "ended", func(c plan.Container) bool { return c.State == plan.ContainerExited })
+	if !c.Withdrawn || c.Lost() || c.ExitCode != 0 || !strings.Contains(c.Reason, "is being drained") {
+		t.Errorf("it is %+v, want it to have ended well, and by no fault of its own", c)
 	}
 	if _, err := s.Size(t.Context()); err == nil {
 		t.Error("a Swarm whose only node is drained has a size")
 	}
 	next := s.launch(t, r.instance+"-next")
 	s.until(t, next, "without a node", func(c plan.Container) bool { return strings.Contains(c.Reason, "no suitable node") })
-	if err := s.Signal(t.Context(), id, "SIGTERM"); err != nil {
-		t.Fatal(err)
+	setAvailability(t, s, swarm.NodeAvailabilityActive)
+	s.until(t, next, "running", func(c plan.Container) bool { return c.State == plan.ContainerRunning && c.Reason == "" })
+	if c, err := s.Inspect(t.Context(), id); err != nil || c.State != plan.ContainerExited {
+		t.Errorf("the one that had ended is %+v, %v", c, err)
 	}
-	s.until(t, id, "ended", func(c plan.Container) bool { return c.State == plan.ContainerExited })
+}
+
+// Of a service that is removed no container stays on its node, whether it had
+// ended or runs.
+func testNoContainerStays(t *testing.T, r *rig) {
+	s := r.one(t, Options{}, "conform")
+	ended := s.launch(t, r.instance+"-ended", plan.File{Path: "/data/exit", Mode: 0o600, Data: []byte("0")})
+	s.until(t, ended, "ended", func(c plan.Container) bool { return c.State == plan.ContainerExited })
+	runs := s.launch(t, r.instance+"-runs")
+	s.until(t, runs, "running", func(plan.Container) bool {
+		lines, err := s.Logs(t.Context(), runs, 1)
+		return err == nil && len(lines) > 0
+	})
+	if here, err := s.Engine.List(t.Context()); err != nil || len(here) < 2 {
+		t.Fatalf("the engine has %v, %v, want both", here, err)
+	}
+	for id, force := range map[string]bool{ended: false, runs: true} {
+		if err := s.Remove(t.Context(), id, force); err != nil {
+			t.Fatal(err)
+		}
+	}
+	late := time.Now().Add(30 * time.Second)
+	for {
+		here, err := s.Engine.List(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.ContainsFunc(here, func(c plan.Container) bool {
+			return strings.HasSuffix(c.Runner, "-ended") || strings.HasSuffix(c.Runner, "-runs")
+		}) {
+			return
+		}
+		if time.Now().After(late) {
+			t.Fatalf("the engine still has %v", here)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
 }
 
 // setAvailability changes the one node.

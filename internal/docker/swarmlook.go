@@ -47,7 +47,7 @@ func (s *Swarm) services(ctx context.Context) ([]swarm.Service, error) {
 	err := s.call(ctx, opServiceList, "list services", func(ctx context.Context) error {
 		found, err := s.client.ServiceList(ctx, swarm.ServiceListOptions{Filters: s.ours()})
 		for _, v := range found {
-			if s.carriesOurs(v.Spec.Labels) && v.Spec.Mode.ReplicatedJob != nil {
+			if s.carriesOurs(v.Spec.Labels) && v.Spec.Mode.Replicated != nil {
 				ours = append(ours, v)
 			}
 		}

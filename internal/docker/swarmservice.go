@@ -81,8 +81,8 @@ func (s *Swarm) service(ctx context.Context, id string) (swarm.Service, error) {
 	if !s.carriesOurs(found.Spec.Labels) {
 		return found, fmt.Errorf("%s: %w", what, ErrForeign)
 	}
-	if found.Spec.TaskTemplate.ContainerSpec == nil || found.Spec.Mode.ReplicatedJob == nil {
-		return found, fmt.Errorf("%s: it is no job any more: somebody else has changed it", what)
+	if found.Spec.TaskTemplate.ContainerSpec == nil || found.Spec.Mode.Replicated == nil {
+		return found, fmt.Errorf("%s: it is not replicated any more: somebody else has changed it", what)
 	}
 	s.names.Store(found.ID, found.Spec.Labels[LabelRunner])
 	return found, nil
@@ -143,7 +143,7 @@ func (s *Swarm) Start(ctx context.Context, id string, files []plan.File) error {
 		v.Spec.Labels = maps.Clone(v.Spec.Labels)
 		v.Spec.Labels[labelStarted] = "true"
 		one := uint64(1)
-		v.Spec.Mode.ReplicatedJob.TotalCompletions = &one
+		v.Spec.Mode.Replicated.Replicas = &one
 		return true, nil
 	})
 }
@@ -159,7 +159,7 @@ func (s *Swarm) Signal(ctx context.Context, id, signal string) error {
 		}
 	}
 	err := s.change(ctx, id, func(v *swarm.Service) (bool, error) {
-		count := v.Spec.Mode.ReplicatedJob.TotalCompletions
+		count := v.Spec.Mode.Replicated.Replicas
 		if count == nil || *count == 0 {
 			return false, nil // it has been told, or was never started
 		}
@@ -168,7 +168,7 @@ func (s *Swarm) Signal(ctx context.Context, id, signal string) error {
 			return false, err // the end of a task is worth more than its service's change
 		}
 		none := uint64(0)
-		v.Spec.Mode.ReplicatedJob.TotalCompletions = &none
+		v.Spec.Mode.Replicated.Replicas = &none
 		return true, nil
 	})
 	if errors.Is(err, plan.ErrNotFound) {

@@ -26,10 +26,10 @@ func (o Options) serviceSpec(id identity, image string) (swarm.ServiceSpec, erro
 	if err := errors.Join(o.notInSwarm(), mountErr, hostErr, limitErr, platformErr); err != nil {
 		return swarm.ServiceSpec{}, err
 	}
-	once, none, grace := uint64(1), uint64(0), o.Swarm.Finish+graceMargin
+	none, grace := uint64(0), o.Swarm.Finish+graceMargin
 	spec := swarm.ServiceSpec{
 		Annotations: swarm.Annotations{Name: id.runner, Labels: o.labels(id)},
-		Mode:        swarm.ServiceMode{ReplicatedJob: &swarm.ReplicatedJob{MaxConcurrent: &once, TotalCompletions: &none}},
+		Mode:        swarm.ServiceMode{Replicated: &swarm.ReplicatedService{Replicas: &none}},
 		TaskTemplate: swarm.TaskSpec{
 			ContainerSpec: &swarm.ContainerSpec{
 				Image: image, Labels: o.labels(id), Command: orImage(o.Entrypoint), Args: orImage(o.Command), Env: o.environment(), User: o.User,

@@ -25,10 +25,10 @@ func TestServiceSpec(t *testing.T) {
 		t.Fatal(err)
 	}
 	labels := map[string]string{"team": "ci", LabelInstance: "i", LabelPool: "p", LabelRunner: "r"}
-	once, none, grace := uint64(1), uint64(0), time.Hour+graceMargin
+	none, grace := uint64(0), time.Hour+graceMargin
 	want := swarm.ServiceSpec{
 		Annotations: swarm.Annotations{Name: "r", Labels: labels},
-		Mode:        swarm.ServiceMode{ReplicatedJob: &swarm.ReplicatedJob{MaxConcurrent: &once, TotalCompletions: &none}},
+		Mode:        swarm.ServiceMode{Replicated: &swarm.ReplicatedService{Replicas: &none}},
 		TaskTemplate: swarm.TaskSpec{
 			ContainerSpec: &swarm.ContainerSpec{
 				Image: "example/runner:1@sha256:1", Labels: labels, Args: []string{"daemon"}, Env: []string{"CONFIG_FILE=/data/config.yaml", "TZ=UTC"}, User: "1000:1001",

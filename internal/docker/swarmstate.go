@@ -27,7 +27,7 @@ func containerOf(v swarm.Service, tasks []swarm.Task, nodes map[string]node, los
 		t := &tasks[i]
 		if !terminal(t.Status.State) && !lostWith(t, nodes, lost, now) {
 			c.Reason = waiting(t)
-			if nodes[t.NodeID].drained { // Swarm lets a job run on
+			if nodes[t.NodeID].drained {
 				c.Reason, c.Withdrawn = drained(t, nodes), true
 			}
 			return c
@@ -36,7 +36,7 @@ func containerOf(v swarm.Service, tasks []swarm.Task, nodes map[string]node, los
 			last = t
 		}
 	}
-	count := v.Spec.Mode.ReplicatedJob.TotalCompletions
+	count := v.Spec.Mode.Replicated.Replicas
 	told := count == nil || *count == 0
 	switch {
 	case last == nil && !told:

@@ -62,13 +62,13 @@ func TestContainerOfService(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			v := swarm.Service{ID: "s"}
 			v.Spec.Labels = map[string]string{LabelRunner: "r", LabelPool: "p"}
-			completions := uint64(0)
-			v.Spec.Mode.ReplicatedJob = &swarm.ReplicatedJob{TotalCompletions: &completions}
+			replicas := uint64(0)
+			v.Spec.Mode.Replicated = &swarm.ReplicatedService{Replicas: &replicas}
 			if test.stage != "new" {
 				v.Spec.Labels[labelStarted] = "true"
 			}
 			if test.stage == "started" {
-				completions = 1
+				replicas = 1
 			}
 			test.want.ID, test.want.Runner, test.want.Pool = "s", "r", "p"
 			if got := containerOf(v, test.tasks, nodes, lostAfter, now); got != test.want {

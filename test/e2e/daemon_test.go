@@ -24,6 +24,7 @@ type settings struct {
 	InternalURL string // by default the server itself
 	Gateway     string // its URL; by default there is none
 	HTTP        string // the address of its metrics; by default there is none
+	Swarm       string // the instance id of a daemon on a Swarm; by default it uses the engine
 	OnShutdown  string
 	LogLevel    string
 }

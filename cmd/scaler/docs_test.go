@@ -130,7 +130,11 @@ func parses(args []string) error {
 		return err
 	}
 	cmd.InitDefaultHelpFlag()
-	if err := cmd.ParseFlags(rest); err != nil {
+	err = cmd.ParseFlags(rest)
+	if err != nil && strings.HasPrefix(args[len(args)-1], "-") { // it is only named
+		err = cmd.ParseFlags(append(rest, "1"))
+	}
+	if err != nil {
 		return err
 	}
 	if cmd.HasSubCommands() {

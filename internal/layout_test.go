@@ -75,6 +75,7 @@ func TestPackagesDoNotImportEachOther(t *testing.T) {
 
 func TestLibrariesHaveOneHome(t *testing.T) {
 	homes := map[string][]string{
+		"github.com/docker/cli":                 {"internal/docker"},
 		"github.com/docker/docker":              {"internal/docker"},
 		"code.gitea.io/sdk":                     {"internal/gitea"},
 		"code.gitea.io/actions-proto-go":        {"internal/gitea", "internal/giteatest", "internal/giteatest/runner", "internal/gateway", "internal/gateway/runnerext", "internal/gateway/runnerext/gen"},

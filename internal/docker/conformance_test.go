@@ -15,16 +15,24 @@ import (
 	"scaler.io/scaler/internal/enginetest/conformance"
 )
 
-func TestConformance(t *testing.T) {
-	r := newRig(t)
+func TestConformance(t *testing.T) { conform(t, newRig(t), direct) }
+
+// direct is the way to a wire's socket without anything between.
+func direct(_ *testing.T, w *wire) Config { return Config{Host: "unix://" + w.socket} }
+
+// conform runs the suite by a way to the engine: what of a Config leads to the
+// socket of a wire. All that is no wire of its own goes by one that is never cut.
+func conform(t *testing.T, r *rig, way func(*testing.T, *wire) Config) {
+	t.Helper()
 	conformant := Options{Image: r.image("plain"), Pull: PullNever, Command: []string{"conform"}}
 	pools := map[string]Options{
 		conformance.Pool:       conformant,
 		conformance.BrokenPool: {Image: r.repo + ":none", Pull: PullNever},
 	}
-	adapter := func(t *testing.T, cfg Config) *Engine {
+	adapter := func(t *testing.T, w *wire, instance string, timeout time.Duration) *Engine {
 		t.Helper()
-		cfg.Pools = pools
+		cfg := way(t, w)
+		cfg.Instance, cfg.Timeout, cfg.Pools = instance, timeout, pools
 		e, err := New(cfg)
 		if err != nil {
 			t.Fatal(err)
@@ -32,10 +40,11 @@ func TestConformance(t *testing.T) {
 		t.Cleanup(func() { _ = e.Close() })
 		return e
 	}
+	whole := newWire(t, r.base.client.DaemonHost())
 	conformance.Run(t, conformance.Rig{
 		Prefix:  r.instance + "-",
-		Adapter: func(t *testing.T) conformance.Engine { return adapter(t, Config{Instance: r.instance}) },
-		Other:   func(t *testing.T) conformance.Engine { return adapter(t, Config{Instance: r.instance + "-other"}) },
+		Adapter: func(t *testing.T) conformance.Engine { return adapter(t, whole, r.instance, 0) },
+		Other:   func(t *testing.T) conformance.Engine { return adapter(t, whole, r.instance+"-other", 0) },
 		Vanish: func(t *testing.T, id string) {
 			if err := r.base.client.ContainerRemove(t.Context(), id, container.RemoveOptions{Force: true}); err != nil {
 				t.Fatal(err)
@@ -43,7 +52,7 @@ func TestConformance(t *testing.T) {
 		},
 		Cut: func(t *testing.T) (e conformance.Engine, cut, mend func()) {
 			w := newWire(t, r.base.client.DaemonHost())
-			return adapter(t, Config{Instance: r.instance, Host: "unix://" + w.socket, Timeout: 5 * time.Second}), w.cut, w.mend
+			return adapter(t, w, r.instance, 5*time.Second), w.cut, w.mend
 		},
 		Patience: time.Minute,
 	})

@@ -20,7 +20,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"net"
 	"net/netip"
 	"slices"
 	"sync"
@@ -55,10 +54,15 @@ const (
 
 // Config is what an Engine is made from.
 type Config struct {
-	// Host is the engine's address, unix:///path or tcp://host:port. Empty
-	// means DOCKER_HOST, or else the default socket. DOCKER_CERT_PATH,
-	// DOCKER_TLS_VERIFY and DOCKER_API_VERSION are honoured in any case.
+	// Host is the engine's address, unix:///path, tcp://host:port or
+	// ssh://user@host. Empty means DOCKER_HOST, or else the default socket.
+	// DOCKER_CERT_PATH, DOCKER_TLS_VERIFY and DOCKER_API_VERSION are honoured
+	// where neither TLS nor Context says otherwise.
 	Host string
+	// Context is a context of the docker command, instead of Host and TLS.
+	Context string
+	// TLS is for a Host at tcp://.
+	TLS TLS
 	// Instance is the id that owns everything this Engine makes. Required.
 	Instance string
 	// Pools holds what the runner containers of each pool are made from.
@@ -100,13 +104,17 @@ type Engine struct {
 	owners   map[string]owner     // numeric ids of user names, by pool, image and user
 }
 
-// New checks the configuration and returns an Engine. It does no I/O: whether
-// the engine answers is seen at the first call, or by Ping.
+// New checks the configuration and returns an Engine. It reads no more than the
+// files that are named: whether the engine answers is seen at the first call, or by Ping.
 func New(cfg Config) (*Engine, error) {
 	if cfg.Instance == "" {
 		return nil, errors.New("create docker engine: no instance id")
 	}
-	cli, err := newClient(cfg.Host)
+	at, err := endpointOf(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("create docker engine: %w", err)
+	}
+	cli, err := newClient(at)
 	if err := errors.Join(validate(cfg.Pools), err); err != nil {
 		return nil, fmt.Errorf("create docker engine: %w", err)
 	}
@@ -159,40 +167,6 @@ func (e *Engine) SetPools(pools map[string]Options, refresh time.Duration) error
 	defer e.mu.Unlock()
 	e.pools, e.refresh = maps.Clone(pools), refresh
 	return nil
-}
-
-// newClient returns an SDK client whose dialling errors keep their cause, see
-// dialError.
-func newClient(host string) (*client.Client, error) {
-	opts := []client.Opt{client.FromEnv, client.WithAPIVersionNegotiation()}
-	if host != "" {
-		opts = append(opts, client.WithHost(host))
-	}
-	probe, err := client.NewClientWithOpts(opts...)
-	if err != nil {
-		return nil, fmt.Errorf("docker host: %w", err)
-	}
-	address := probe.DaemonHost()
-	url, err := client.ParseHostURL(address)
-	if err != nil {
-		return nil, fmt.Errorf("docker host %q: %w", address, err)
-	}
-	switch url.Scheme {
-	case "unix", "tcp", "http", "https":
-	default:
-		return nil, fmt.Errorf("docker host %q: write unix:///path/to/docker.sock or tcp://host:port", address)
-	}
-	dial := func(ctx context.Context, network, addr string) (net.Conn, error) {
-		if url.Scheme == "unix" {
-			network, addr = "unix", url.Host
-		}
-		conn, err := (&net.Dialer{}).DialContext(ctx, network, addr)
-		if err != nil {
-			return nil, &dialError{host: address, cause: err}
-		}
-		return conn, nil
-	}
-	return client.NewClientWithOpts(append(opts, client.WithDialContext(dial))...)
 }
 
 // Close drops the idle connections to the engine.

@@ -50,6 +50,9 @@ func connectionCause(err error) error {
 	if d, ok := errors.AsType[*dialError](err); ok {
 		return d
 	}
+	if s, ok := errors.AsType[*sshError](err); ok {
+		return s
+	}
 	return err
 }
 

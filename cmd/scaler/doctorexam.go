@@ -72,11 +72,13 @@ func newExam(ctx context.Context, flags doctorFlags) *exam {
 	}
 	e.user = serviceUser(e.unit, flags.config)
 	log := slog.New(slog.DiscardHandler)
-	settings := docker.Config{Instance: doctorInstance, Timeout: engineTimeout, Logger: log}
+	var settings docker.Config
 	if e.cfg != nil {
 		e.gitea, e.fault = gitea.New(giteaOptions(e.cfg, log))
-		settings.Host, settings.Pools = e.cfg.Docker.Host, probePools(e.cfg)
+		settings = dockerConfig(e.cfg.Docker)
+		settings.Pools = probePools(e.cfg)
 	}
+	settings.Instance, settings.Timeout, settings.Logger = doctorInstance, engineTimeout, log
 	var err error
 	if e.engine, err = docker.New(settings); err != nil && e.fault == nil {
 		e.fault = err

@@ -182,7 +182,9 @@ func (e *exam) runProbe(ctx context.Context, pool string, urls []string) (lines 
 		o.Entrypoint = append(o.Entrypoint, "--insecure") // the daemon's own check of it says what is wrong
 	}
 	o.Command = urls
-	engine, err := docker.New(docker.Config{Host: e.cfg.Docker.Host, Instance: doctorInstance, Timeout: engineTimeout, Pools: map[string]docker.Options{pool: o}})
+	settings := dockerConfig(e.cfg.Docker)
+	settings.Instance, settings.Timeout, settings.Pools = doctorInstance, engineTimeout, map[string]docker.Options{pool: o}
+	engine, err := docker.New(settings)
 	if err != nil {
 		return nil, err
 	}

@@ -49,11 +49,20 @@ type imageMaker interface {
 	RemoveImage(ctx context.Context, ref string) error
 }
 
-// newEngine returns the engine that the configuration names. It does no I/O.
-func newEngine(cfg *config.Config, instance string, log *slog.Logger, observe func(operation, outcome string, took time.Duration)) (fleetEngine, error) {
-	settings := docker.Config{
-		Host: cfg.Docker.Host, Instance: instance, Pools: dockerPools(cfg), Logger: log, Refresh: pullHolds(cfg.Docker), Observe: observe,
+// dockerConfig says how the engine is reached.
+func dockerConfig(d config.Docker) docker.Config {
+	c := docker.Config{Host: d.Host, Context: d.Context}
+	if d.TLS != nil {
+		c.TLS = docker.TLS{CA: d.TLS.CAFile, Cert: d.TLS.CertFile, Key: d.TLS.KeyFile}
 	}
+	return c
+}
+
+// newEngine returns the engine that the configuration names. It reads
+// no more than the files that are named.
+func newEngine(cfg *config.Config, instance string, log *slog.Logger, observe func(operation, outcome string, took time.Duration)) (fleetEngine, error) {
+	settings := dockerConfig(cfg.Docker)
+	settings.Instance, settings.Pools, settings.Logger, settings.Refresh, settings.Observe = instance, dockerPools(cfg), log, pullHolds(cfg.Docker), observe
 	if cfg.Engine == config.EngineSwarm {
 		return docker.NewSwarm(settings)
 	}

@@ -161,7 +161,9 @@ const (
 
 // Docker says which engine to use.
 type Docker struct {
-	Host    string        `yaml:"host" restart:"true" default:"" example:"unix:///var/run/docker.sock" doc:"Address of the engine, unix:// or tcp://. If empty: the environment's DOCKER_HOST, else the usual socket."`
+	Host    string        `yaml:"host" restart:"true" default:"" example:"unix:///var/run/docker.sock" doc:"Address of the engine: unix://, tcp://, or ssh://USER@HOST, for which the daemon runs the program ssh. If empty: the environment's DOCKER_HOST, else the usual socket. See docs/scaling-out.md."`
+	Context string        `yaml:"context" restart:"true" default:"" example:"far" doc:"Instead of host: a context of the docker command, as docker context ls names it, of the daemon's user or in its DOCKER_CONFIG."`
+	TLS     *DockerTLS    `yaml:"tls" restart:"true" doc:"Certificates for a host at tcp://. Without it: those in the environment's DOCKER_CERT_PATH."`
 	Prepull bool          `yaml:"prepull" default:"true" doc:"Make the images of all pools available when the daemon starts and every refresh, so that no start has to wait for it."`
 	Refresh time.Duration `yaml:"refresh" default:"1h" min:"0s" doc:"How old the last pull of an image with container.pull always may be when a container is made; it is pulled again before, in the background. Missing images and networks are looked for as often. At least 1m; 0 is for always to pull for every container, and for looking only when the daemon starts."`
 }

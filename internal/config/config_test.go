@@ -144,7 +144,7 @@ func TestEveryKey(t *testing.T) {
 		Engine: EngineDocker, Instance: "5ca1e4000001",
 		Log:        Log{Level: slog.LevelWarn, Format: LogJSON},
 		OnShutdown: ShutdownDrain, ShutdownTimeout: time.Minute,
-		Docker: Docker{Host: "tcp://docker:2375", Refresh: 12 * time.Hour}, Drain: Drain{Settle: 3 * time.Second},
+		Docker: Docker{Host: "tcp://docker:2375", TLS: &DockerTLS{CAFile: pair.CertFile, CertFile: pair.CertFile, KeyFile: pair.KeyFile}, Refresh: 12 * time.Hour}, Drain: Drain{Settle: 3 * time.Second},
 	})
 }
 
@@ -276,6 +276,7 @@ func TestWarnings(t *testing.T) {
 		{"min beyond a limit", minimal + "    min: 3\n    container: {memory: 2g}\nlimits: {memory: 5g}\n", "limits.memory of 5GiB is less than the 6GiB that the pools' min take together"},
 		{"pressure of this machine", minimal + "limits: {pressure: {cpu: 80}}\n", ""},
 		{"pressure of another machine", minimal + "limits: {pressure: {free_disk: 5g}}\ndocker: {host: tcp://docker:2375}\n", "not at that of docker.host"},
+		{"pressure of another machine by ssh", minimal + "limits: {pressure: {cpu: 80}}\ndocker: {host: ssh://docker}\n", "not at that of docker.host"},
 		{"no pressure, another machine", minimal + "docker: {host: tcp://docker:2375}\n", ""},
 		{"notification in clear", minimal + "notifications: [{name: a, url: 'http://alerts.example.com/'}]\n", "notification a: it is sent without encryption"},
 		{"notification nearby", minimal + "notifications: [{name: a, url: 'http://10.0.0.5:8080/'}, {name: b, url: 'http://localhost/'}, {name: c, url: 'https://a.example.com/'}]\n", ""},

@@ -85,7 +85,7 @@ func validatePressure(d *decoder, p Pressure) {
 // containers on another.
 func (c *Config) pressureWarnings() []string {
 	p := c.Limits.Pressure
-	if p.CPU == 0 && p.Memory == 0 && p.IO == 0 && p.FreeMemory == 0 && p.FreeDisk.IsZero() || !strings.HasPrefix(c.Docker.Host, "tcp://") {
+	if p.CPU == 0 && p.Memory == 0 && p.IO == 0 && p.FreeMemory == 0 && p.FreeDisk.IsZero() || !c.Docker.elsewhere() {
 		return nil
 	}
 	return []string{"limits.pressure looks at the machine that scaler runs on, not at that of docker.host: run scaler there, or remove limits.pressure"}

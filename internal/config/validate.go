@@ -217,14 +217,7 @@ func validateDaemon(d *decoder, c *Config) {
 	if len(c.ControlSocket) > maxSocketPath {
 		d.report("control_socket", "the path has %d bytes: a Unix socket takes %d at most", len(c.ControlSocket), maxSocketPath)
 	}
-	if host := c.Docker.Host; host != "" && d.ok("docker.host") {
-		u, err := url.Parse(host)
-		unix := err == nil && u.Scheme == "unix" && u.Host == "" && strings.HasPrefix(u.Path, "/")
-		tcp := err == nil && u.Scheme == "tcp" && u.Hostname() != "" && u.User == nil
-		if !unix && !tcp {
-			d.report("docker.host", "expected unix:///PATH or tcp://HOST:PORT, like unix:///var/run/docker.sock")
-		}
-	}
+	validateEngine(d, c.Docker)
 	if every := c.Docker.Refresh; every > 0 && every < minRefresh && d.ok("docker.refresh") {
 		d.report("docker.refresh", "%s is too often for a registry: write at least 1m, or 0 for no refresh", every)
 	}

@@ -9,15 +9,9 @@ import (
 	"scaler.io/scaler/internal/plan"
 )
 
-// webActions does what people ask for. Its methods may be called concurrently;
-// actor says for the audit log who asks. Their errors wrap plan.ErrInvalid,
-// plan.ErrNotFound or plan.ErrConflict where the request is at fault.
+// webActions does what people ask for on pages.
 type webActions interface {
-	Pause(ctx context.Context, actor, pool, reason string) error
-	Resume(ctx context.Context, actor, pool string) error
-	Drain(ctx context.Context, actor string, target plan.DrainTarget) error
-	// StartOne returns the name of the runner that it starts.
-	StartOne(ctx context.Context, actor, pool string) (runner string, err error)
+	operator
 	// Reap returns what has nobody, or nothing, behind it, and unless it is a
 	// dry run clears away what is due.
 	Reap(ctx context.Context, dryRun bool) ([]plan.Finding, error)

@@ -36,12 +36,9 @@ type route struct {
 	serve        http.HandlerFunc
 }
 
-// handler returns the routes. Where net/http would answer plain text, for an
-// unknown path or a wrong method, the answer is JSON too.
-func (s *Server) handler() http.Handler {
-	mux := http.NewServeMux()
-	methods := make(map[string][]string) // by path
-	for _, r := range slices.Concat(s.tokenRoutes(), s.orderRoutes(), s.followRoutes(), []route{
+// routes lists all that is answered.
+func (s *Server) routes() []route {
+	return slices.Concat(s.tokenRoutes(), s.orderRoutes(), s.followRoutes(), []route{
 		{http.MethodGet, "/v1/status", s.getStatus},
 		{http.MethodGet, "/v1/health", s.getHealth},
 		{http.MethodGet, "/v1/plan", s.getPlan},
@@ -54,7 +51,15 @@ func (s *Server) handler() http.Handler {
 		{http.MethodPost, "/v1/reap", s.postReap},
 		{http.MethodPost, "/v1/reload", s.postReload},
 		{http.MethodGet, "/debug/pprof/", profiles().ServeHTTP},
-	}) {
+	})
+}
+
+// handler returns the routes. Where net/http would answer plain text, for an
+// unknown path or a wrong method, the answer is JSON too.
+func (s *Server) handler() http.Handler {
+	mux := http.NewServeMux()
+	methods := make(map[string][]string) // by path
+	for _, r := range s.routes() {
 		mux.HandleFunc(r.method+" "+r.path, r.serve)
 		methods[r.path] = append(methods[r.path], r.method)
 	}

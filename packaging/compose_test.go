@@ -107,9 +107,7 @@ type stack struct {
 // standIns makes the images, and returns the variables that name them.
 func standIns(t *testing.T) []string {
 	t.Helper()
-	scaler := makeImage(t, "v1.2.3-stack")
-	binary := filepath.Join(t.TempDir(), "scaler")
-	mustRun(t, root, nil, needs(t, "make"), "-s", "build", "BIN="+binary, "VERSION=v1.2.3-stack")
+	scaler, binary := makeImage(t), program(t)
 	proxy := filepath.Join(t.TempDir(), "socketproxy")
 	mustRun(t, root, []string{"CGO_ENABLED=0"}, "go", "build", "-buildvcs=false", "-o", proxy, "./packaging/testdata/socketproxy")
 
@@ -216,6 +214,7 @@ func (s *stack) left(t *testing.T, instance string) string {
 
 // The stack comes up from two values, runs a job, and goes without a trace.
 func TestComposeStack(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	needs(t, "docker-compose")
 	needsEngine(t)
 	images := standIns(t)

@@ -88,10 +88,9 @@ func (d *debian) write(t *testing.T, path, text string) {
 // package owns, and makes the image of its runners.
 func (d *debian) startGitea(t *testing.T) {
 	t.Helper()
-	binary := filepath.Join(packages(t, newVersion), "work", arch(t), "scaler")
-	d.copyIn(t, binary, "/opt-gitea")
+	d.copyIn(t, program(t), "/opt-gitea")
 	d.must(t, "systemd-run --quiet --unit=gitea /opt-gitea fake-gitea --listen 0.0.0.0:3000 --registration-token registration-secret --api-token api-secret")
-	d.runner = scratchImage(t, binary, "runner", `["/program", "demo-runner"]`)
+	d.runner = scratchImage(t, program(t), "runner", `["/program", "demo-runner"]`)
 	address := strings.TrimSpace(mustRun(t, root, nil, "docker", "inspect", "-f", "{{.NetworkSettings.IPAddress}}", d.container))
 	d.gitea.url = "http://" + address + ":3000"
 }
@@ -154,6 +153,7 @@ func (d *debian) install(t *testing.T, version string) string {
 // The life of the package on a machine with systemd, a real engine and real
 // containers. Each step goes on from the one before.
 func TestPackageOnDebian(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	packages(t, oldVersion)
 	d := newDebian(t)
 	d.startGitea(t)
@@ -378,7 +378,7 @@ func (d *debian) checkWords(t *testing.T) {
 	d.write(t, "/stubs/scaler", "#!/bin/sh\necho scaler \"$@\" >>/stubs/calls\n[ \"$1\" = drain ] && exit 1\nprintf '{\\n  \"runners\": 2,\\n}\\n'\n")
 	d.write(t, "/stubs/systemctl", "#!/bin/sh\necho systemctl \"$@\" >>/stubs/calls\n[ $1 = list-units ] && echo 'scaler@two.service loaded active running x' || :\n")
 	d.write(t, "/stubs/docker", "#!/bin/sh\necho scaler-0123456789ab-linux-x\n")
-	for _, name := range []string{"preremove", "postremove"} {
+	for _, name := range []string{"postinstall", "preremove", "postremove"} {
 		d.copyIn(t, "packaging/scripts/"+name, "/stubs/"+name)
 	}
 	said := d.must(t, "chmod +x /stubs/*; export PATH=/stubs:$PATH; preremove remove 2>&1; postremove purge 2>&1; cat /stubs/calls")
@@ -393,6 +393,12 @@ func (d *debian) checkWords(t *testing.T) {
 		if !strings.Contains(said, want) {
 			t.Errorf("no %q in\n%s", want, said)
 		}
+	}
+	if first := d.must(t, "export PATH=/stubs:$PATH; postinstall 1"); !strings.Contains(first, "installed and not started") {
+		t.Errorf("rpm's first installation says\n%s", first)
+	}
+	if again := d.must(t, "export PATH=/stubs:$PATH; postinstall 2; tail -n 1 /stubs/calls"); again != "systemctl try-restart scaler.service scaler@*.service\n" {
+		t.Errorf("an upgrade by rpm does\n%s", again)
 	}
 	d.must(t, "rm /stubs/calls")
 	if calls := d.must(t, "export PATH=/stubs:$PATH; preremove upgrade 1.2.4; postremove upgrade 1.2.4; postremove remove; cat /stubs/calls"); strings.Contains(calls, "disable") || strings.Contains(calls, "drain") {

@@ -62,18 +62,18 @@ func (g fakeGitea) queue(t *testing.T, label string, lasts time.Duration) {
 	}
 }
 
-// eventually waits until something is so, for a minute at most. The last
+// eventually waits until something is so, for two minutes at most. The last
 // words are the reason that it is not.
 func eventually(t *testing.T, what string, so func() (bool, string)) {
 	t.Helper()
-	deadline := time.Now().Add(time.Minute)
+	deadline := time.Now().Add(2 * time.Minute)
 	for {
 		ok, why := so()
 		if ok {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("%s: not within a minute: %s", what, why)
+			t.Fatalf("%s: not within two minutes: %s", what, why)
 		}
 		time.Sleep(200 * time.Millisecond)
 	}

@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 )
 
@@ -228,23 +227,17 @@ func putBytes(w *tar.Writer, name string, data []byte) error {
 }
 
 // hostImage is the image of the root, which is made once for all tests.
-var hostImage struct {
-	sync.Mutex
-	name string
-}
+var hostImage shared
 
 // image returns the image of this machine's packages.
 func image(t *testing.T) string {
 	t.Helper()
 	needsEngine(t)
-	hostImage.Lock()
-	defer hostImage.Unlock()
-	if hostImage.name == "" {
+	return hostImage.get(func() string {
 		name := uniqueName("debian")
 		newHostRoot(t).importAs(t, name)
-		hostImage.name = name
-	}
-	return hostImage.name
+		return name
+	})
 }
 
 // importAs makes an image of the root.

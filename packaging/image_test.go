@@ -21,17 +21,21 @@ import (
 // maxImage is how large an image may be, in bytes.
 const maxImage = 40 << 20
 
-// makeImage makes the image by the Dockerfile. It goes with the test.
-func makeImage(t *testing.T, version string) (name string) {
+// ownImage is the image that the Dockerfile makes, once for all tests.
+var ownImage shared
+
+// makeImage makes the image by the Dockerfile, of oldVersion.
+func makeImage(t *testing.T) (name string) {
 	t.Helper()
 	needsEngine(t)
-	name = uniqueName("image")
-	t.Cleanup(func() { _, _ = run(t, root, nil, "docker", "rmi", "-f", name) })
-	// A copy, since dist is made anew.
-	dir := t.TempDir()
-	mustRun(t, root, nil, "sh", "-c", `tar --exclude=./.git --exclude=./bin --exclude=./dist -cf - . | tar -xf - -C "$1"`, "sh", dir)
-	mustRun(t, dir, nil, needs(t, "make"), "-s", "image", "IMAGE="+name, "VERSION="+version, "BUILD_ARGS=--label io.scaler.test=1")
-	return name
+	return ownImage.get(func() string {
+		name := uniqueName("image")
+		// A copy, since dist is made anew.
+		dir := t.TempDir()
+		mustRun(t, root, nil, "sh", "-c", `tar --exclude=./.git --exclude=./bin --exclude=./dist -cf - . | tar -xf - -C "$1"`, "sh", dir)
+		mustRun(t, dir, nil, needs(t, "make"), "-s", "image", "IMAGE="+name, "VERSION="+oldVersion, "BUILD_ARGS=--label io.scaler.test=1")
+		return name
+	})
 }
 
 // imageConfig is how an image is run. One by the Dockerfile has the label of
@@ -61,11 +65,11 @@ func inspect(t *testing.T, image string) imageConfig {
 // The image runs as nobody in particular, and its state directory is closed,
 // also in a new volume.
 func TestImage(t *testing.T) {
-	name := makeImage(t, "v1.2.3-test")
-	if out := mustRun(t, root, nil, "docker", "run", "--rm", "--read-only", "--cap-drop", "ALL", name, "version"); !strings.Contains(out, "v1.2.3-test") {
+	name := makeImage(t)
+	if out := mustRun(t, root, nil, "docker", "run", "--rm", "--read-only", "--cap-drop", "ALL", name, "version"); !strings.Contains(out, oldVersion) {
 		t.Errorf("version: %s", out)
 	}
-	if c := inspect(t, name); c.User != "65532:65532" || c.Healthcheck == nil || c.Labels["org.opencontainers.image.version"] != "v1.2.3-test" {
+	if c := inspect(t, name); c.User != "65532:65532" || c.Healthcheck == nil || c.Labels["org.opencontainers.image.version"] != oldVersion {
 		t.Errorf("image: %+v", c)
 	}
 	checkFiles(t, name)
@@ -173,6 +177,7 @@ func follow(t *testing.T, files map[string][]byte, d descriptor, into any) {
 }
 
 func TestImagesOfSeveralPlatforms(t *testing.T) {
+	t.Parallel()
 	own := filepath.Join(packages(t, oldVersion), "work", arch(t), "scaler")
 	dir := writeImages(t, own)
 	files := tarFiles(t, one(t, dir, "*-oci.tar"))
@@ -213,7 +218,7 @@ func TestImagesOfSeveralPlatforms(t *testing.T) {
 // loadImage loads the image of this machine and compares it with what the
 // Dockerfile makes.
 func loadImage(t *testing.T, archive string) {
-	byDockerfile := makeImage(t, oldVersion)
+	byDockerfile := makeImage(t)
 	const tag = "scaler:" + oldVersion
 	if _, err := run(t, root, nil, "docker", "inspect", tag); err == nil {
 		t.Skipf("the engine has an image %s that is somebody's", tag)

@@ -37,43 +37,65 @@ func makePackages(t *testing.T, source, version, dist string) {
 	mustRun(t, source, []string{sourceDate, "DIST=" + dist}, needs(t, "make"), "-s", "packages", "ARCHES="+arch(t), "VERSION="+version)
 }
 
-// The packages of two versions, which are made once for all tests.
+// The versions of the packages.
 const (
 	oldVersion = "v1.2.3"
 	newVersion = "v1.2.4-5-g0123abc"
 )
 
-var made struct {
+// shared is something that tests have in common. The first that needs it makes
+// it; if that fails or is skipped, the next one tries.
+type shared struct {
 	sync.Mutex
-	dir string
+	name string
 }
+
+func (s *shared) get(make func() string) string {
+	s.Lock()
+	defer s.Unlock()
+	if s.name == "" {
+		s.name = make()
+	}
+	return s.name
+}
+
+var oldPackages, newPackages shared
 
 // packages returns the directory of the packages of a version.
 func packages(t *testing.T, version string) string {
 	t.Helper()
-	made.Lock()
-	defer made.Unlock()
-	if made.dir == "" {
+	made := &oldPackages
+	if version == newVersion {
+		made = &newPackages
+	}
+	return made.get(func() string {
 		dir, err := os.MkdirTemp("", "scaler-packages")
 		if err != nil {
 			t.Fatal(err)
 		}
-		made.dir = dir
-	}
-	dist := filepath.Join(made.dir, version)
-	if _, err := os.Stat(filepath.Join(dist, "SHA256SUMS")); err != nil {
-		makePackages(t, root, version, dist)
-	}
-	return dist
+		makePackages(t, root, version, dir)
+		return dir
+	})
 }
 
+// program returns the path of the program in the packages of newVersion.
+func program(t *testing.T) string {
+	t.Helper()
+	return filepath.Join(packages(t, newVersion), "work", arch(t), "scaler")
+}
+
+// TestMain removes what tests have in common.
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if made.dir != "" {
-		_ = os.RemoveAll(made.dir)
+	for _, s := range []*shared{&oldPackages, &newPackages} {
+		if s.name != "" {
+			_ = os.RemoveAll(s.name)
+		}
 	}
-	if hostImage.name != "" {
-		_ = exec.Command("docker", "rmi", "-f", hostImage.name).Run()
+	for _, s := range []*shared{&hostImage, &ownImage} {
+		if s.name != "" {
+			_ = exec.Command("docker", "rmi", "-f", s.name).Run()
+		}
 	}
 	os.Exit(code)
 }
@@ -144,6 +166,7 @@ func withoutGo(t *testing.T) string {
 
 // The second build has another directory.
 func TestPackagesAreReproducible(t *testing.T) {
+	t.Parallel()
 	first := packages(t, oldVersion)
 	elsewhere, dist := t.TempDir(), t.TempDir()
 	mustRun(t, root, nil, "sh", "-c", `tar --exclude=./.git --exclude=./bin --exclude=./dist -cf - . | tar -xf - -C "$1"`, "sh", elsewhere)
@@ -262,6 +285,11 @@ func TestArchiveHasEverythingUnderOneDirectory(t *testing.T) {
 	if out := mustRun(t, root, nil, filepath.Join(dir, top, "scaler"), "version"); !strings.Contains(out, newVersion) {
 		t.Errorf("the program says %s", out)
 	}
+	for _, shell := range []string{"bash", "zsh", "fish"} {
+		if path, err := exec.LookPath(shell); err == nil {
+			mustRun(t, dir, nil, path, "-n", filepath.Join(top, "completions", "scaler."+shell))
+		}
+	}
 }
 
 // The SBOM has each module that is in the binary, in its version.
@@ -293,7 +321,7 @@ func TestSBOMListsWhatIsInTheBinary(t *testing.T) {
 		t.Error("the SBOM lacks the standard library")
 	}
 	var linked []string
-	for line := range strings.Lines(mustRun(t, root, nil, "go", "version", "-m", filepath.Join(dist, "work", arch(t), "scaler"))) {
+	for line := range strings.Lines(mustRun(t, root, nil, "go", "version", "-m", program(t))) {
 		if fields := strings.Fields(line); len(fields) > 2 && fields[0] == "dep" {
 			linked = append(linked, fields[1]+" "+fields[2])
 		}

@@ -89,6 +89,15 @@ func TestInitAgain(t *testing.T) {
 	if err != nil || !strings.Contains(string(old), "max: 7 ") {
 		t.Errorf("the copy is %s%v", old, err)
 	}
+	text, err := os.ReadFile(w.path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, w.path(), string(text)+"limits: {runners: 3}\nhttp: {listen: \"127.0.0.1:1\"}\n")
+	screen, err = w.setUp(t, &person{answers: []string{"replace"}})
+	if err == nil || !strings.Contains(screen, "It has more than is asked for here (pages, limits), which a replacement does not have") {
+		t.Errorf("of what is lost: %v\n%s", err, screen)
+	}
 	if screen, err := w.setUp(t, &person{}, "--yes", "--force", "--max", "11"); err != nil || w.loaded(t).Pools[0].Max != 11 {
 		t.Errorf("with --force: %v\n%s", err, screen)
 	}

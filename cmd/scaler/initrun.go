@@ -109,7 +109,9 @@ func (p previous) more() string {
 	}{
 		{len(p.cfg.Pools) > 1, count(len(p.cfg.Pools), "pool")},
 		{len(p.cfg.RegistrationTokens) > 1, count(len(p.cfg.RegistrationTokens), "registration token")},
-		{p.cfg.Gateway != nil, "a gateway"}, {p.cfg.HTTP != nil, "pages"},
+		{p.cfg.Gateway != nil, "a gateway"}, {p.cfg.HTTP != nil, "pages"}, {len(p.cfg.Notifications) > 0, "notifications"},
+		{p.cfg.Peers != nil, "peers"}, {p.cfg.Engine == config.EngineSwarm, "a Swarm"}, {p.cfg.Instance != "", "an instance id"},
+		{p.cfg.Limits.Runners > 0, "limits"},
 	} {
 		if part.there {
 			parts = append(parts, part.what)

@@ -159,8 +159,12 @@ func checkSwarmDrain(t *testing.T, r *rig) {
 		p := d.status(t).Pools[0]
 		return p.Busy == 1 && p.Idle == 1
 	})
+	node, err := docker(t.Context(), "info", "--format", "{{.Swarm.NodeID}}")
+	if err != nil {
+		t.Fatal(err)
+	}
 	availability := func(to string) {
-		if _, err := docker(context.WithoutCancel(t.Context()), "node", "update", "--availability", to, "self"); err != nil {
+		if _, err := docker(context.WithoutCancel(t.Context()), "node", "update", "--availability", to, strings.TrimSpace(node)); err != nil {
 			t.Error(err)
 		}
 	}

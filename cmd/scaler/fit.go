@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/docker/go-units"
@@ -11,12 +12,15 @@ import (
 // unlimited is a width that everything fits into.
 const unlimited = 1 << 20
 
-// fitTable writes a table that fits the width. Columns that it has no room for are
-// left out, in the order in which they are named; in the end the last column that
-// is left is cut short.
+// leastLast is how much of a long last column is left before others are left out.
+const leastLast = 24
+
+// fitTable writes a table that fits the width. The last column is cut short;
+// columns that it has no room for even so are left out, in the order in which they
+// are named.
 func fitTable(b *bytes.Buffer, rows [][]string, width int, dispensable ...string) {
 	for _, name := range dispensable {
-		if tableWidth(rows) <= width {
+		if tableWidth(rows)-max(columnWidth(rows, len(rows[0])-1)-leastLast, 0) <= width {
 			break
 		}
 		at := slices.Index(rows[0], name)
@@ -40,6 +44,20 @@ func fitTable(b *bytes.Buffer, rows [][]string, width int, dispensable ...string
 		rows = short
 	}
 	table(b, rows)
+}
+
+// nameWidth is the width under which the names of runners are cut.
+const nameWidth = 80
+
+// shortName is the name of a runner, on a narrow terminal without what all of an
+// instance begin with.
+func shortName(name string, width int) string {
+	rest, ours := strings.CutPrefix(name, "scaler-")
+	_, rest, more := strings.Cut(rest, "-")
+	if width >= nameWidth || !ours || !more {
+		return name
+	}
+	return "…" + rest
 }
 
 // tableWidth is how wide table writes the rows.

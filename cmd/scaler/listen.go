@@ -37,8 +37,7 @@ func listen(cfg *config.Config, p parts, store *state.Store, reload reloadFunc, 
 		return nil, err
 	}
 	open = append(open, control)
-	options := []server.Option{server.WithReload(reload), server.WithBackup(store.WriteTo), server.WithExplain(p.fleet.Explain), server.WithAudit(store.Audit),
-		server.WithOperator(p.fleet), server.WithOnlooker(p.fleet), server.WithEvents(p.journal)}
+	options := []server.Option{server.WithReload(reload), server.WithBackup(store.WriteTo), server.WithAudit(store.Audit)}
 	if g := p.gateway; g != nil {
 		if err := g.Load(); err != nil {
 			return nil, err
@@ -92,8 +91,10 @@ func announcedBy(e webhook.Event) int64 {
 	return e.Job.ID
 }
 
+// controlSocket serves what the fleet offers, and more by the options.
 func controlSocket(p parts, l net.Listener, log *slog.Logger, options ...server.Option) service {
-	api := server.New(p.fleet, log, options...)
+	api := server.New(p.fleet, log, append(options, server.WithExplain(p.fleet.Explain),
+		server.WithOperator(p.fleet), server.WithOnlooker(p.fleet), server.WithEvents(p.journal))...)
 	return service{"control socket", func(ctx context.Context) error { return api.Serve(ctx, l) }}
 }
 

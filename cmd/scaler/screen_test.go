@@ -119,27 +119,35 @@ func TestScreenSaysThatItIsOld(t *testing.T) {
 }
 
 func TestFitTable(t *testing.T) {
-	rows := [][]string{{"NAME", "POOL", "WHY"}, {"a", "linux", "it has a job"}}
+	rows := [][]string{{"NAME", "POOL", "WHY"}, {"a", "linux", "it has a job and does not need another"}}
 	for width, want := range map[int]string{
-		40: "  NAME  POOL   WHY\n  a     linux  it has a job\n",
-		20: "  NAME  WHY\n  a     it has a job\n",
+		60: "  NAME  POOL   WHY\n  a     linux  it has a job and does not need another\n",
+		40: "  NAME  POOL   WHY\n  a     linux  it has a job and does no…\n",
+		35: "  NAME  WHY\n  a     it has a job and does not …\n",
 		19: "  NAME  WHY\n  a     it has a j…\n",
-		2:  "  …  …\n  a  …\n",
+		2:  "  NAME  …\n  a     …\n",
 	} {
 		var b bytes.Buffer
 		fitTable(&b, rows, width, "POOL", "NONE")
-		if width == 2 {
-			want = b.String() // as narrow as it can be
-			if !strings.Contains(want, "…") {
-				t.Errorf("width 2: %q", want)
-			}
-		}
 		if b.String() != want {
 			t.Errorf("width %d: %q, want %q", width, b.String(), want)
 		}
 	}
-	if rows[1][2] != "it has a job" || len(rows[0]) != 3 {
+	if rows[1][2] != "it has a job and does not need another" || len(rows[0]) != 3 {
 		t.Errorf("the rows were changed: %q", rows)
+	}
+}
+
+func TestShortName(t *testing.T) {
+	const name = "scaler-3f2a9c0b71de-linux-big-k2jq7xwd"
+	for _, tt := range []struct {
+		name  string
+		width int
+		want  string
+	}{{name, 80, name}, {name, 79, "…linux-big-k2jq7xwd"}, {"linux-busy", 10, "linux-busy"}, {"scaler-x", 10, "scaler-x"}} {
+		if got := shortName(tt.name, tt.width); got != tt.want {
+			t.Errorf("%s at %d: %q, want %q", tt.name, tt.width, got, tt.want)
+		}
 	}
 }
 

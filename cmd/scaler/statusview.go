@@ -168,7 +168,7 @@ func writeRunners(b *bytes.Buffer, runners []plan.RunnerStatus, now time.Time, w
 	}
 	rows := [][]string{{"NAME", "POOL", "PHASE", "FOR", "JOB", "WHY"}}
 	for _, r := range runners {
-		rows = append(rows, []string{r.Name, r.Pool, string(r.Phase), age(now.Sub(r.Since)), jobID(r.Job),
+		rows = append(rows, []string{shortName(r.Name, width), r.Pool, string(r.Phase), age(now.Sub(r.Since)), jobID(r.Job),
 			orDash(clean(cmp.Or(r.Note, r.Reason)))})
 	}
 	fitTable(b, rows, width, "POOL", "JOB", "WHY")

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -20,9 +21,10 @@ func newTokenAuditCommand() *cobra.Command {
 	var after uint64
 	var limit uint32
 	cmd := &cobra.Command{
-		Use: "audit", Short: "Show who did what with tokens and runners", Args: cobra.NoArgs,
-		Long: `Show the audit log of tokens, and of the runners that registered with them: the
-newest entries, oldest first. It holds no secret.
+		Use: "audit", Short: "Show who did what with tokens, runners and pools", Args: cobra.NoArgs,
+		Long: `Show the audit log of tokens, of the runners that registered with them, and of
+orders to pools and runners (scaler pause, resume, drain, start): the newest
+entries, oldest first. It holds no secret.
 
 With --json each entry is one line of JSON, and unless --limit is given there is
 no limit. An export that goes on where the last one ended takes the number of the
@@ -71,6 +73,7 @@ func writeAudit(b *bytes.Buffer, entries []plan.AuditEntry, after uint64, limit 
 		return
 	}
 	fmt.Fprintf(b, "AUDIT LOG (%d)\n", len(entries))
+	pools := slices.ContainsFunc(entries, func(e plan.AuditEntry) bool { return e.Pool != "" })
 	rows := [][]string{{"SEQ", "AT", "ACTION", "TOKEN", "RUNNER", "FROM", "BY", "DETAIL"}}
 	for _, e := range entries {
 		runner := clean(e.Runner)
@@ -79,6 +82,12 @@ func writeAudit(b *bytes.Buffer, entries []plan.AuditEntry, after uint64, limit 
 		}
 		rows = append(rows, []string{strconv.FormatUint(e.Seq, 10), clock(e.At), clean(e.Action), orDash(clean(e.Token)), orDash(runner),
 			orDash(clean(e.Source)), orDash(clean(e.Actor)), orDash(clean(e.Detail))})
+	}
+	if pools {
+		rows[0] = slices.Insert(rows[0], 3, "POOL")
+		for i, e := range entries {
+			rows[i+1] = slices.Insert(rows[i+1], 3, orDash(clean(e.Pool)))
+		}
 	}
 	table(b, rows)
 	switch first, last := entries[0].Seq, entries[len(entries)-1].Seq; {

@@ -168,7 +168,7 @@ func writeTop(b *bytes.Buffer, rows []topRow, s plan.Status, now time.Time, widt
 			used = strconv.FormatFloat(r.CPU, 'f', 1, 64) + " %"
 		}
 		memory += r.Memory
-		table = append(table, []string{r.Runner, r.Pool, string(r.Phase), age(now.Sub(r.Since)), jobID(r.Job), used, bytesText(r.Memory), strconv.Itoa(r.Processes)})
+		table = append(table, []string{shortName(r.Runner, width), r.Pool, string(r.Phase), age(now.Sub(r.Since)), jobID(r.Job), used, bytesText(r.Memory), strconv.Itoa(r.Processes)})
 	}
 	fmt.Fprintf(b, "%d of %d runners run: %.0f %% of a CPU, %s of memory. %d jobs wait.\n\n", len(rows), len(s.Runners), cpu, bytesText(memory), max(s.QueueSize, len(s.Queue)))
 	fitTable(b, table, width, "PROCESSES", "POOL", "JOB", "FOR", "PHASE", "MEMORY")

@@ -10,6 +10,9 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
+	"syscall"
 	"time"
 
 	"scaler.io/scaler/internal/plan"
@@ -149,7 +152,7 @@ func (c *Client) explain(ctx context.Context, err error) error {
 	var dial *net.OpError
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		err = &unreachable{err, fmt.Sprintf("no permission to use %s: run this as the daemon's user or as root", c.path)}
+		err = &unreachable{err, fmt.Sprintf("no permission to use %s: run this as %s or as root", c.path, ownerOf(c.path))}
 	case errors.As(err, &dial) && dial.Op == "dial":
 		err = &unreachable{err, fmt.Sprintf("no scaler answers at %s: is the daemon running, and is --socket or control_socket right?", c.path)}
 	case errors.Is(err, context.DeadlineExceeded):
@@ -158,6 +161,22 @@ func (c *Client) explain(ctx context.Context, err error) error {
 		err = &unreachable{err, fmt.Sprintf("the connection to the scaler at %s broke: %v", c.path, err)}
 	}
 	return err
+}
+
+// ownerOf says whose a socket is, or else the directory that hides it.
+func ownerOf(path string) string {
+	info, err := os.Lstat(path)
+	if err != nil {
+		info, err = os.Lstat(filepath.Dir(path))
+	}
+	if err != nil {
+		return "the daemon's user"
+	}
+	s, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || s.Uid == 0 {
+		return "the daemon's user"
+	}
+	return "the daemon's user, " + userName(s.Uid) + ","
 }
 
 // unreachable is ErrUnreachable in words, with its cause.

@@ -106,13 +106,17 @@ func writeDone(w http.ResponseWriter, err error) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// peerName is the user at the other end of the connection: the name, or the id if
-// the system knows no name for it.
+// peerName is the user at the other end of the connection.
 func peerName(r *http.Request) string {
 	uid, known := r.Context().Value(peerKey{}).(uint32)
 	if !known {
 		return "an unknown user"
 	}
+	return userName(uid)
+}
+
+// userName is the name of a user, or the id if the system knows none for it.
+func userName(uid uint32) string {
 	id := strconv.FormatUint(uint64(uid), 10)
 	if u, err := osuser.LookupId(id); err == nil && u.Username != "" {
 		return u.Username

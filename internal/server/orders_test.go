@@ -7,12 +7,16 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	osuser "os/user"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -286,5 +290,29 @@ func TestStreamThatIsNone(t *testing.T) {
 	cancel()
 	if err := nobody.Events(ctx, 0, true, nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("Events after the end = %v", err)
+	}
+}
+
+// Who may not use the socket is told who may.
+func TestSocketOfSomebodyElse(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s.sock")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if os.Getuid() != 0 {
+		t.Skip("only root can give files away")
+	}
+	for uid, want := range map[int]string{0: "the daemon's user", 1: "the daemon's user, " + userName(1) + ","} {
+		if err := os.Lchown(path, uid, -1); err != nil {
+			t.Fatal(err)
+		}
+		c := NewClient(path)
+		err := c.explain(t.Context(), &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.EACCES)})
+		if !errors.Is(err, ErrUnreachable) || err.Error() != "no permission to use "+path+": run this as "+want+" or as root" {
+			t.Errorf("owned by %d: %v", uid, err)
+		}
+	}
+	if got := ownerOf(filepath.Join(path, "hidden", "s.sock")); got != "the daemon's user" {
+		t.Errorf("of nothing: %q", got)
 	}
 }

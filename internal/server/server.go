@@ -55,7 +55,7 @@ type Server struct {
 	log     *slog.Logger
 	backup  backupFunc  // nil if there is nothing to back up
 	tokens  tokenKeeper // nil if there is no gateway
-	audit   auditFunc   // nil if there is no gateway
+	audit   auditFunc   // nil if there is none
 	reload  reloadFunc  // nil if the configuration stays as it is
 	explain explainFunc // nil if nobody knows
 	// What follows is nil if there is none.

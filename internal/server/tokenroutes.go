@@ -72,6 +72,8 @@ const changeReset = "reset"
 
 var errNoGateway = errors.New("this scaler has no gateway: set gateway.listen and gateway.public_url")
 
+var errNoAudit = errors.New("this scaler keeps no audit log")
+
 func (s *Server) tokenRoutes() []route {
 	routes := []route{
 		{http.MethodGet, "/v1/tokens", s.getTokens},
@@ -87,7 +89,7 @@ func (s *Server) tokenRoutes() []route {
 	}
 	audit := route{http.MethodGet, "/v1/audit", s.getAudit}
 	if s.audit == nil {
-		audit.serve = noGateway
+		audit.serve = func(w http.ResponseWriter, _ *http.Request) { writeError(w, http.StatusNotFound, errNoAudit) }
 	}
 	return append(routes, audit)
 }

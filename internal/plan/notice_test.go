@@ -86,6 +86,7 @@ func TestNoticeTemplates(t *testing.T) {
 		"shortened":         {`{{range .Events}}{{cut 5 .Text}}{{end}}`, "<a> …"},
 		"not shortened":     {`{{range .Events}}{{cut 500 .Kind.Title}}{{end}}`, "something keeps scaler from its work"},
 		"a level":           {`{{if eq .Level "bad"}}bad{{end}}`, "bad"},
+		"without a log":     {`{{discreet "it exited with 1, last log lines: hunter2"}}, {{discreet "down"}}`, "it exited with 1, down"},
 		"nothing":           {"\n{{if .Test}}test{{end}}\n", ""},
 		"without templates": {"", `{"id":"7","at":"0001-01-01T00:00:00Z","host":"","instance":"","version":"","events":[{"seq":0,"at":"0001-01-01T00:00:00Z","kind":"problem","text":"<a> \"b\"\n@alice #5 & *c*"}],"dropped":0}`},
 	}

@@ -25,6 +25,7 @@ var noticeFuncs = template.FuncMap{
 	"cut":      cutText,
 	"slack":    strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace,
 	"markdown": escapeMarkdown,
+	"discreet": func(text string) string { before, _, _ := strings.Cut(text, LogMark); return before },
 }
 
 // ParseNoticeTemplate reads a template in the notation of Go's text/template.

@@ -16,7 +16,6 @@ import (
 	"scaler.io/scaler/internal/config"
 	"scaler.io/scaler/internal/docker"
 	"scaler.io/scaler/internal/doctor"
-	"scaler.io/scaler/internal/plan"
 )
 
 // leftoverAge is how old what another run made has to be before this one clears
@@ -298,9 +297,6 @@ func (e *exam) clear(ctx context.Context) error {
 		if _, tag, _ := strings.Cut(name, ":"); e.mine(tag) {
 			err = errors.Join(err, e.engine.RemoveImage(ctx, name))
 		}
-	}
-	if errors.Is(err, plan.ErrNotFound) {
-		return nil
 	}
 	return err
 }

@@ -32,6 +32,7 @@ func TestEndToEnd(t *testing.T) {
 		{"failed job leaves nothing", checkFailedJob},
 		{"secrets stay inside", checkSecrets},
 		{"restart loses no job", checkRestart},
+		{"orders of people", checkOrders},
 		{"persistent runner serves several jobs and goes when idle", checkPersistent},
 		{"min is kept and drained", checkMin},
 		{"scopes", checkScopes},

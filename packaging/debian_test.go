@@ -374,7 +374,7 @@ func (d *debian) checkPurge(t *testing.T) {
 // checkWords has the scripts meet busy runners, which made-up programs tell
 // of.
 func (d *debian) checkWords(t *testing.T) {
-	d.must(t, "mkdir -p /stubs /var/lib/scaler-two; echo 0123456789ab >/var/lib/scaler-two/instance-id")
+	d.must(t, "mkdir -p /stubs /var/lib/scaler-two /var/lib/scaler-of-others; echo 0123456789ab >/var/lib/scaler-two/instance-id")
 	d.write(t, "/stubs/scaler", "#!/bin/sh\necho scaler \"$@\" >>/stubs/calls\n[ \"$1\" = drain ] && exit 1\nprintf '{\\n  \"runners\": 2,\\n}\\n'\n")
 	d.write(t, "/stubs/systemctl", "#!/bin/sh\necho systemctl \"$@\" >>/stubs/calls\n[ $1 = list-units ] && echo 'scaler@two.service loaded active running x' || :\n")
 	d.write(t, "/stubs/docker", "#!/bin/sh\necho scaler-0123456789ab-linux-x\n")
@@ -393,6 +393,9 @@ func (d *debian) checkWords(t *testing.T) {
 		if !strings.Contains(said, want) {
 			t.Errorf("no %q in\n%s", want, said)
 		}
+	}
+	if left := d.must(t, "cd /var/lib; echo scaler*"); left != "scaler-of-others\n" {
+		t.Errorf("a purge leaves %s, want what is not ours", left)
 	}
 	if first := d.must(t, "export PATH=/stubs:$PATH; postinstall 1"); !strings.Contains(first, "installed and not started") {
 		t.Errorf("rpm's first installation says\n%s", first)

@@ -128,7 +128,7 @@ func TestShellCommandsInDocumentsParse(t *testing.T) {
 }
 
 func TestConfigsLoad(t *testing.T) {
-	for _, name := range []string{"configs/minimal.yaml", "configs/scaler.yaml", "configs/compose/scaler.yaml"} {
+	for _, name := range []string{"configs/minimal.yaml", "configs/scaler.yaml", "configs/compose/scaler.yaml", "configs/stack/scaler.yaml"} {
 		t.Run(name, func(t *testing.T) { load(t, read(t, name)) })
 	}
 }

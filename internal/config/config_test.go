@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -178,8 +179,8 @@ func TestExamples(t *testing.T) {
 		t.Fatalf("files %q: %v", files, err)
 	}
 	for _, file := range files {
-		if filepath.Base(file) == "alerts.yaml" {
-			continue // which is for Prometheus
+		if slices.Contains([]string{"alerts.yaml", "stack.yaml"}, filepath.Base(file)) {
+			continue // which are for Prometheus and for Docker
 		}
 		mustParse(t, example(t, filepath.Base(file)))
 	}

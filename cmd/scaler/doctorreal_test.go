@@ -119,9 +119,30 @@ func (c *clinic) left(t *testing.T) string {
 	return all
 }
 
+// killed leaves what a doctor leaves that was killed long ago.
+func (c *clinic) killed(t *testing.T) {
+	t.Helper()
+	const name, image = "doctor-1600000000-killed", "scaler-doctor:doctor-1600000000-killed"
+	engine, err := docker.New(docker.Config{Instance: doctorInstance, Pools: map[string]docker.Options{"linux": {Image: image, Pull: docker.PullNever}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer engine.Close()
+	if err := engine.ImportImage(t.Context(), image, c.binary, []string{probeBinary, "doctor-probe"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := engine.Create(t.Context(), "linux", name+"-linux", nil); err != nil {
+		t.Fatal(err)
+	}
+	if c.left(t) == "" {
+		t.Fatal("nothing is left")
+	}
+}
+
 // TestDoctorInsideAContainer needs an engine: the way is tried from inside.
 func TestDoctorInsideAContainer(t *testing.T) {
 	c := newClinic(t)
+	c.killed(t)
 	found := c.examine(t, "-c", c.config(t, c.url, ""))
 	wantFound(t, found, doctor.ResultOK, "container of pool linux", "it starts")
 	wantFound(t, found, doctor.ResultOK, "from pool linux to "+c.url, "HTTP 200")

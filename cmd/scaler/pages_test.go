@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/cookiejar"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -208,8 +209,17 @@ func (d *shownDaemon) wantAudit(actions ...string) {
 	}
 }
 
-func TestWaitsAreDrawnToo(t *testing.T) {
-	cfg, err := config.Load(func() string { path, _ := writeConfig(t); return path }())
+// wired are the parts of a daemon that does not run, with some more in its
+// configuration.
+func wired(t *testing.T, more string) (*config.Config, parts, *state.Store) {
+	t.Helper()
+	path, _ := writeConfig(t)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, path, string(data)+more)
+	cfg, err := config.Load(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -217,12 +227,28 @@ func TestWaitsAreDrawnToo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer store.Close()
+	t.Cleanup(func() { store.Close() })
 	p, err := wire(cfg, store, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer p.engine.Close()
+	t.Cleanup(func() { p.engine.Close() })
+	return cfg, p, store
+}
+
+func TestWhoMayLookIsConfigured(t *testing.T) {
+	for read, want := range map[string]int{"": http.StatusOK, ", read: anyone": http.StatusOK, ", read: login": http.StatusSeeOther} {
+		cfg, p, store := wired(t, "http: {listen: \"127.0.0.1:9180\""+read+"}\n")
+		w := httptest.NewRecorder()
+		newWeb(cfg, p, store, nil, slog.New(slog.DiscardHandler)).Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/queue", nil))
+		if w.Code != want {
+			t.Errorf("%q: %d, want %d", read, w.Code, want)
+		}
+	}
+}
+
+func TestWaitsAreDrawnToo(t *testing.T) {
+	_, p, _ := wired(t, "")
 	w := waits{p.meter, p.trend}
 	w.Took("linux", plan.SpanBoot, 0)
 	if text := p.trend.Describe("waits"); !strings.Contains(text, "no job began") {

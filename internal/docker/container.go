@@ -8,7 +8,6 @@ import (
 	"regexp"
 	"strconv"
 
-	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 
 	"scaler.io/scaler/internal/plan"
@@ -42,7 +41,7 @@ func (e *Engine) Create(ctx context.Context, pool, runner string, env map[string
 			return "", err
 		}
 	}
-	if errdefs.IsConflict(err) {
+	if isConflict(err) {
 		return e.existing(ctx, runner, err)
 	}
 	if err != nil {
@@ -120,7 +119,7 @@ func (e *Engine) Signal(ctx context.Context, id, signal string) error {
 			return e.client.ContainerKill(ctx, full, signal)
 		})
 	}
-	if errdefs.IsConflict(err) {
+	if isConflict(err) {
 		// The engine's answer for a container that has ended by itself.
 		found, inspectErr := e.inspect(ctx, full)
 		if errors.Is(inspectErr, plan.ErrNotFound) || inspectErr == nil && !found.State.Running {
@@ -144,7 +143,7 @@ func (e *Engine) Remove(ctx context.Context, id string, force bool) error {
 			return e.client.ContainerRemove(ctx, full, container.RemoveOptions{RemoveVolumes: true, Force: force})
 		})
 	}
-	if errdefs.IsConflict(err) {
+	if isConflict(err) {
 		// Said of a running container, and of one whose removal has begun.
 		found, inspectErr := e.inspect(ctx, full)
 		if errors.Is(inspectErr, plan.ErrNotFound) || inspectErr == nil && found.State.Status == container.StateRemoving {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"syscall"
 	"time"
 
@@ -42,6 +43,17 @@ func callWithin(ctx context.Context, limit time.Duration, what string, fn func(c
 		return fmt.Errorf("%s: %w: %w", what, plan.ErrNotFound, err)
 	}
 	return fmt.Errorf("%s: %w", what, err)
+}
+
+// isConflict reports whether the engine refuses since the thing is there already,
+// or is not in a state for that. Podman says both as an error of its own making
+// (500), in these words.
+func isConflict(err error) bool {
+	if err == nil || errdefs.IsConflict(err) {
+		return err != nil
+	}
+	text := err.Error()
+	return strings.Contains(text, "that name is already in use") || strings.Contains(text, "container state improper")
 }
 
 // connectionCause strips the SDK's general advice from a connection error

@@ -44,7 +44,8 @@ func (b backoff) delay(failures int) time.Duration {
 func (e *Engine) Watch(ctx context.Context, notify func(runner string)) error {
 	filter := e.ours()
 	filter.Add("type", string(events.ContainerEventType))
-	for _, action := range []events.Action{events.ActionDie, events.ActionDestroy} {
+	// Podman filters by words of its own for the same, which Docker never uses.
+	for _, action := range []events.Action{events.ActionDie, events.ActionDestroy, "died", "remove"} {
 		filter.Add("event", string(action))
 	}
 	return e.watch(ctx, stream{filter: filter, runner: func(m events.Message) (string, bool) {

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 
-	"github.com/containerd/errdefs"
-
 	"scaler.io/scaler/internal/plan"
 )
 
@@ -65,7 +63,7 @@ func outcome(ctx context.Context, err error) string {
 		return "no_answer"
 	case ctx.Err() != nil:
 		return "given_up"
-	case errdefs.IsConflict(err):
+	case isConflict(err):
 		return "conflict"
 	}
 	return "refused"

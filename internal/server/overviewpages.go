@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -53,7 +54,11 @@ func (web *Web) getOverview(w http.ResponseWriter, r *http.Request) {
 	}
 	p.Charts = web.charts()
 	p.Events = web.lastEvents(r, recentEvents, func(plan.Event) bool { return true })
-	web.render(w, r, http.StatusOK, "overview", "Overview", p)
+	title := "Overview"
+	if n := len(p.Problems); n > 0 { // seen also where it is one of many tabs
+		title = fmt.Sprintf("(%d) Overview", n)
+	}
+	web.render(w, r, http.StatusOK, "overview", title, p)
 }
 
 // chartTitles are the charts of the overview, in their order.

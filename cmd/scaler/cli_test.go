@@ -49,6 +49,11 @@ var outputs = map[string]any{
 	"scaler simulate":       simulation{},
 	"scaler state check":    stateReport{},
 	"scaler version":        buildInfo{},
+	"scaler validate":       validation{},
+	"scaler token pin":      plan.Token{},
+	"scaler token unpin":    plan.Token{},
+	"scaler token enable":   plan.Token{},
+	"scaler token disable":  plan.Token{},
 	"scaler demo":           demoFigures{},
 }
 

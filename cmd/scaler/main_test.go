@@ -209,3 +209,20 @@ func TestNewLogger(t *testing.T) {
 		}
 	}
 }
+
+func TestValidateAsJSON(t *testing.T) {
+	good, dir := writeConfig(t)
+	if got := mustRun(t, "validate", "--json", "--config", good); !strings.Contains(got, `"good": true,`) || !strings.Contains(got, `"summary": "2 pools (linux, windows)`) || !strings.Contains(got, `"faults": [],`) {
+		t.Errorf("of a good file: %s", got)
+	}
+	bad := filepath.Join(dir, "bad.yaml")
+	write(t, bad, "pools: []\n")
+	out, errs, code := runCommand(t, "validate", "--json", "--config", bad)
+	var v validation
+	if err := json.Unmarshal([]byte(out), &v); err != nil || code != exitFailure || errs != "" || v.Good || len(v.Faults) == 0 || v.Faults[0].File != bad || v.Faults[0].Line != 1 || v.Faults[0].Message == "" {
+		t.Errorf("of a bad one: %s, stderr %q, code %d, %v", out, errs, code, err)
+	}
+	if out, errs, code = runCommand(t, "validate", "--json", "--config", dir+"/none.yaml"); code != exitFailure || out != "" || !strings.Contains(errs, "no such file") {
+		t.Errorf("of none: %q, %q, %d", out, errs, code)
+	}
+}

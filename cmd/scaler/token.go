@@ -34,6 +34,7 @@ the next request on.`
 // the token is then.
 func newTokenChangeCommand(use, short string, change plan.TokenChange) *cobra.Command {
 	var flags daemonFlags
+	var asJSON bool
 	cmd := &cobra.Command{
 		Use: use + " NAME", Short: short, Args: oneToken, ValidArgsFunction: completeTokens(&flags),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -45,10 +46,13 @@ func newTokenChangeCommand(use, short string, change plan.TokenChange) *cobra.Co
 			if err != nil {
 				return err
 			}
-			return printTo(cmd.OutOrStdout(), fmt.Appendf(nil, "Token %s: %s, %s.\n", t.Name, kind(t), standing(t, time.Now())))
+			return show(cmd, asJSON, t, func(b *bytes.Buffer) {
+				fmt.Fprintf(b, "Token %s: %s, %s.\n", t.Name, kind(t), standing(t, time.Now()))
+			})
 		},
 	}
 	flags.add(cmd)
+	addJSONFlag(cmd, &asJSON)
 	return cmd
 }
 

@@ -344,7 +344,7 @@ func TestTokenFailures(t *testing.T) {
 		{"token delete none", exitFailure, "scaler: token none: not found"},
 		{"token revoke none --yes", exitFailure, "scaler: token none: not found"},
 		{"token list --socket " + none, exitFailure, "scaler: this scaler has no gateway: set gateway.listen and gateway.public_url"},
-		{"token audit --socket " + none, exitFailure, "no gateway"},
+		{"token audit --socket " + none, exitFailure, "keeps no audit log"},
 		{"token list --socket " + none + "x", exitUnreachable, "no scaler answers"},
 		{create + "--socket " + none + "x", exitUnreachable, "no scaler answers"},
 	}

@@ -24,7 +24,7 @@ JSON ?=
 # release only.
 build_flags = -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)'
 
-.PHONY: build image packages images release demo test chaos bench lint vulncheck reproducible clean help
+.PHONY: build image packages images release demo test swarm chaos bench lint vulncheck reproducible clean help
 
 build: ## build the static binary bin/scaler
 	CGO_ENABLED=0 go build $(build_flags) -o $(BIN) ./cmd/scaler
@@ -55,6 +55,9 @@ demo: build ## watch containers come and go for a queue of jobs; ARGS="--jobs 50
 
 test: ## run every check and test, against a real Docker engine
 	scripts/test
+
+swarm: ## test on a Swarm that is made of this machine's engine, and as root on one of three engines
+	SCALER_TEST_SWARM=1 go test -count=1 -timeout 15m ./internal/docker ./packaging ./test/e2e -run '^(TestSwarm|TestSwarmOfThreeNodes|TestStackKeepsItsInstance)$$' -v
 
 chaos: build ## kill the daemon over and over, or edit its configuration, and count what is lost; KILLS=200 EDITS=50 SEED=7 ENGINE=memory ARGS=-orders
 	$(if $(filter docker,$(ENGINE)),scripts/engine up)

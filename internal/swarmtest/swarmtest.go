@@ -40,7 +40,7 @@ func Init(t testing.TB) {
 		t.Fatal(err)
 	}
 	if state != "inactive" {
-		t.Fatalf("the engine is in a Swarm (%s): this test wants one that is in none", state)
+		t.Fatalf("the engine is in a Swarm (%s) and is left alone; if a test that was killed has left it there, run docker swarm leave --force", state)
 	}
 	_, bridgeErr := docker(t.Context(), "network", "inspect", bridge)
 	t.Cleanup(func() { leave(t, bridgeErr != nil) })

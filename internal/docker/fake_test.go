@@ -113,7 +113,7 @@ func TestDialErrorNamesTheGroup(t *testing.T) {
 func TestNewRefuses(t *testing.T) {
 	for name, cfg := range map[string]Config{
 		"no instance id": {},
-		`docker host "npipe://host": write unix:///path/to/docker.sock, tcp://host:port or ssh://user@host`: {Instance: "i", Host: "npipe://host"},
+		`docker host "fd://host": write unix:///path/to/docker.sock, tcp://host:port or ssh://user@host`: {Instance: "i", Host: "fd://host"},
 		"docker host": {Instance: "i", Host: "nonsense"},
 		"pool a: no image\npool b: pull \"x\": must be always, missing or never": {
 			Instance: "i", Pools: map[string]Options{"b": {Image: "x", Pull: "x"}, "a": {}},

@@ -54,6 +54,9 @@ func (m *Manager) apply(ctx context.Context, seen *observation, p plan.Plan) {
 		if r == nil || r.op != "" || time.Now().Before(r.retryAt) {
 			continue
 		}
+		if a.Kind == plan.ActionKill && !r.killAgain(time.Now()) {
+			continue
+		}
 		m.meterAction(a)
 		switch a.Kind {
 		case plan.ActionNudge:

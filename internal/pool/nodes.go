@@ -81,6 +81,19 @@ func (r *runner) lives(v *scopeView) bool {
 	return listed && s.Name == r.rec.Name && s.Online || !listed && !v.listed
 }
 
+// killPause is how long a runner has to end after it was killed.
+const killPause = 30 * time.Second
+
+// killAgain reports whether it is time to kill the runner, and notes that it is
+// done.
+func (r *runner) killAgain(now time.Time) bool {
+	if now.Sub(r.killedAt) < killPause {
+		return false
+	}
+	r.killedAt = now
+	return true
+}
+
 // reportLoss says that a job has gone with the machine that it ran on. The
 // server finds out by itself, when it has heard nothing of it for long enough.
 func (m *Manager) reportLoss(r *runner, c plan.Container) {

@@ -1,13 +1,16 @@
 package pool
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"scaler.io/scaler/internal/enginetest"
 	"scaler.io/scaler/internal/giteatest"
 	"scaler.io/scaler/internal/plan"
 )
@@ -171,5 +174,44 @@ func TestAdoptionWithoutFiles(t *testing.T) {
 		r.wantJobs("success", 2)
 		r.stop()
 		r.wantNothingLeft()
+	})
+}
+
+// unhurried is an engine that cannot kill at once.
+type unhurried struct {
+	*enginetest.Engine
+	kills *atomic.Int64
+}
+
+// Signal leaves a container that is to be killed to its own time.
+func (u unhurried) Signal(ctx context.Context, id, signal string) error {
+	if signal == "SIGKILL" {
+		u.kills.Add(1)
+		return nil
+	}
+	return u.Engine.Signal(ctx, id, signal)
+}
+
+// A runner that does not end when it is killed is killed again, but not in each
+// cycle.
+func TestKillsAreNotRepeatedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, giteatest.Options{})
+		r.engine.SetProcess(func(ctx context.Context, term <-chan struct{}, files map[string][]byte) int {
+			code := r.process(ctx, term, files)
+			<-ctx.Done() // it hangs
+			return code
+		})
+		kills := new(atomic.Int64)
+		r.run(func(p *Ports) { p.Engine = unhurried{r.engine, kills} })
+		r.queue(1, 24*time.Hour)
+		r.after(10 * time.Second)
+		r.delete(r.gitea.State().Runners[0].ID)
+		r.after(5 * time.Minute)
+		if n := kills.Load(); n < 2 || n > 10 {
+			t.Errorf("killed %d times in five minutes, want some", n)
+		}
+		r.stop()
+		r.killAll()
 	})
 }

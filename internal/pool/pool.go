@@ -157,6 +157,9 @@ type runner struct {
 	// lost is set if its machine was lost with it: its identity may still be in
 	// use there, and is used no more.
 	lost bool
+	// killedAt is when it was killed last, which an engine of many machines may
+	// not be able to do at once.
+	killedAt time.Time
 	// leave says that the engine wants it to go, nil if it does not.
 	leave *plan.Pause
 	// told is how many steps of its history the journal has been told.

@@ -204,9 +204,11 @@ func TestKillsAreNotRepeatedAtOnce(t *testing.T) {
 		})
 		kills := new(atomic.Int64)
 		r.run(func(p *Ports) { p.Engine = unhurried{r.engine, kills} })
-		r.queue(1, 24*time.Hour)
+		job := r.queue(1, 24*time.Hour)[0]
 		r.after(10 * time.Second)
-		r.delete(r.gitea.State().Runners[0].ID)
+		if err := r.gitea.CancelJob(job); err != nil {
+			t.Fatal(err)
+		}
 		r.after(5 * time.Minute)
 		if n := kills.Load(); n < 2 || n > 10 {
 			t.Errorf("killed %d times in five minutes, want some", n)

@@ -32,6 +32,7 @@ type daemon struct {
 // process is one run of the daemon.
 type process struct {
 	cmd    *exec.Cmd
+	heard  chan struct{} // closed when it has said anything
 	ready  chan struct{} // closed when the first cycle is done
 	exited chan struct{} // closed when it has ended
 	// killed is set before the process gets a signal of ours.
@@ -51,7 +52,7 @@ func (d *daemon) start() (*process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen for the daemon's notification: %w", err)
 	}
-	p := &process{cmd: exec.Command(d.binary, "run", "--config", d.config), ready: make(chan struct{}), exited: make(chan struct{})}
+	p := &process{cmd: exec.Command(d.binary, "run", "--config", d.config), heard: make(chan struct{}), ready: make(chan struct{}), exited: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = d.log, d.log
 	p.cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+notify)
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // it must not outlive the harness
@@ -75,6 +76,9 @@ func (p *process) listen(conn *net.UnixConn) {
 		n, err := conn.Read(buf)
 		if err != nil {
 			return
+		}
+		if !closed(p.heard) {
+			close(p.heard)
 		}
 		if !said && strings.Contains(string(buf[:n]), "READY=1") {
 			close(p.ready)
@@ -161,10 +165,7 @@ func (p *process) stop(patience time.Duration) error {
 		<-p.exited
 		return fmt.Errorf("the daemon did not end within %s after SIGTERM", patience)
 	}
-	if !p.cmd.ProcessState.Success() {
-		return fmt.Errorf("the daemon ended with %s after SIGTERM", p.cmd.ProcessState)
-	}
-	return nil
+	return p.faltered()
 }
 
 // faltered says how the process ended if that was neither by SIGKILL nor the
@@ -173,8 +174,13 @@ func (p *process) faltered() error {
 	if !p.over() || p.cmd.ProcessState.Success() {
 		return nil
 	}
-	if status, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus); ok && status.Signal() == syscall.SIGKILL {
-		return nil
+	if status, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus); ok {
+		switch {
+		case status.Signal() == syscall.SIGKILL:
+			return nil
+		case status.Signal() == syscall.SIGTERM && !closed(p.heard):
+			return nil // it was not yet so far as to take the signal itself
+		}
 	}
 	return fmt.Errorf("the daemon ended with %s after SIGTERM", p.cmd.ProcessState)
 }

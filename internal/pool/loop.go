@@ -1,0 +1,196 @@
+package pool
+
+import (
+	"context"
+	"time"
+
+	"scaler.io/scaler/internal/plan"
+)
+
+// Run loads the records and runs cycles until ctx ends, then shuts down as
+// configured. It returns an error only if the records cannot be read.
+func (m *Manager) Run(ctx context.Context) error {
+	if err := m.load(); err != nil {
+		return err
+	}
+	m.started = time.Now()
+	watch, stopWatching := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWatching()
+	watching := make(chan struct{})
+	go func() {
+		defer close(watching)
+		if err := m.ports.Inspector.Watch(watch, func(string) { m.Trigger() }); err != nil && watch.Err() == nil {
+			m.log.Error("watching containers has ended, polling goes on", "err", err)
+		}
+	}()
+	m.turn(ctx)
+	stopWatching()
+	<-watching
+	return nil
+}
+
+// turn is the loop itself. A trigger only moves the timer forward.
+func (m *Manager) turn(ctx context.Context) {
+	m.dueIn(0)
+	gap := m.timeCycle(ctx)
+	m.ready()
+	last := time.Now()
+	timer := time.NewTimer(m.dueIn(max(m.pace.jittered(last), gap)))
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			m.shutdown(ctx)
+			return
+		case r := <-m.results:
+			m.settle(r)
+		case f := <-m.requests:
+			f()
+			m.turned() // it may have taken as long as a cycle
+		case <-m.trigger:
+			m.hear(time.Now())
+			timer.Reset(max(gap-time.Since(last), 0))
+		case <-timer.C:
+			m.turned()
+			gap = m.timeCycle(ctx)
+			last = time.Now()
+			timer.Reset(m.dueIn(max(m.pace.jittered(last), gap)))
+		}
+	}
+}
+
+// dueIn notes that the loop turns, and when it is to turn again.
+func (m *Manager) dueIn(d time.Duration) time.Duration {
+	at := time.Now().Add(d)
+	m.due.Store(&at)
+	return d
+}
+
+// turned notes that the loop turns, if it is overdue.
+func (m *Manager) turned() {
+	if time.Now().After(m.dueAt()) {
+		m.dueIn(0)
+	}
+}
+
+// timeCycle runs a cycle and returns how long the next one has to wait at least.
+func (m *Manager) timeCycle(ctx context.Context) (gap time.Duration) {
+	began := time.Now()
+	m.runCycle(ctx)
+	took, before := time.Since(began), m.cycleTook
+	m.cycleTook = took
+	// One answer that was late says nothing of the next.
+	return min(max(min(took, before), cycleGap), cycleGapMost)
+}
+
+// runCycle is observe, plan, apply.
+func (m *Manager) runCycle(ctx context.Context) {
+	m.cycle++
+	seen := m.observe(ctx)
+	if ctx.Err() != nil && !m.draining {
+		return // what was cut short proves nothing
+	}
+	bounded, cancel := context.WithTimeout(ctx, clearTimeout)
+	defer cancel()
+	m.adopt(bounded, seen)
+	m.assess(seen)
+	m.audit(bounded, seen)
+	m.reapDue(bounded, seen)
+	m.sweepDue(ctx)
+	spec, snap := m.spec(seen), m.snapshot(seen)
+	m.jobsWait = len(snap.Jobs) > 0
+	p := plan.Compute(spec, snap)
+	m.noteSurplus(p, seen.at)
+	m.noteShares(p, seen.at)
+	m.count(snap, p)
+	m.apply(ctx, seen, p)
+	m.chronicle(spec, snap, seen, p)
+	m.publish(spec, snap, seen, p)
+}
+
+// load reads the records of the last run.
+func (m *Manager) load() error {
+	all, err := m.ports.Store.Records()
+	if err != nil {
+		return err
+	}
+	m.recall(time.Now())
+	for _, rec := range all {
+		// The time since it was disabled is the wall clock's, which may have
+		// been set since: the wait begins anew.
+		rec.Disabled = false
+		m.completeRecipe(&rec)
+		m.runners[rec.Name] = &runner{rec: rec, told: len(rec.History)}
+	}
+	m.recallRecent()
+	if err := m.recallOrders(); err != nil {
+		return err
+	}
+	if len(all) > 0 {
+		m.log.Info("runners of an earlier run found in the state", "count", len(all))
+	}
+	return nil
+}
+
+// shutdown ends the loop: it waits, for a bounded time, for what was begun.
+func (m *Manager) shutdown(ctx context.Context) {
+	ctx = context.WithoutCancel(ctx)
+	m.cutStarts()
+	m.dueIn(shutdownWait)
+	if m.cfg.DrainOnShutdown {
+		m.drain(ctx)
+	}
+	m.keepArrivals(time.Now())
+	deadline := time.NewTimer(m.dueIn(shutdownWait))
+	defer deadline.Stop()
+	for m.busyWithSteps() > 0 {
+		select {
+		case r := <-m.results:
+			m.settle(r)
+		case f := <-m.requests:
+			f()
+		case <-deadline.C:
+			m.log.Warn("leaving steps unfinished, the next start takes them up", "count", m.busyWithSteps())
+			return
+		}
+	}
+	m.log.Info("stopped", "runners_left", len(m.runners))
+}
+
+// drain runs cycles that start nothing and stop what is free, until no runner
+// is left or the time is up.
+func (m *Manager) drain(ctx context.Context) {
+	m.draining = true
+	m.log.Info("draining: idle runners stop, busy ones finish their jobs", "runners", len(m.runners), "at_most", m.cfg.ShutdownTimeout.String())
+	deadline := time.NewTimer(m.cfg.ShutdownTimeout)
+	defer deadline.Stop()
+	tick := time.NewTicker(drainPoll)
+	defer tick.Stop()
+	for m.runCycle(ctx); len(m.runners) > 0; {
+		m.dueIn(drainPoll)
+		select {
+		case <-deadline.C:
+			m.log.Warn("drain is out of time, runners are left to the next start", "runners", len(m.runners))
+			return
+		case r := <-m.results:
+			m.settle(r)
+			continue
+		case f := <-m.requests:
+			f()
+			continue
+		case <-m.trigger:
+		case <-tick.C:
+		}
+		m.runCycle(ctx)
+	}
+}
+
+func (m *Manager) busyWithSteps() int {
+	n := 0
+	for _, r := range m.runners {
+		if r.op != "" {
+			n++
+		}
+	}
+	return n
+}

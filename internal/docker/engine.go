@@ -23,6 +23,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/docker/docker/api/types/network"
@@ -92,6 +93,9 @@ type Engine struct {
 	observe  func(operation, outcome string, took time.Duration)
 
 	pulls singleflight.Group
+
+	agreeing sync.Mutex // held while agree asks the engine
+	agreed   atomic.Bool
 
 	mu       sync.Mutex
 	pools    map[string]Options
@@ -228,7 +232,29 @@ func (e *Engine) call(ctx context.Context, op operation, what string, fn func(co
 // callWithin is call under another deadline.
 func (e *Engine) callWithin(ctx context.Context, limit time.Duration, op operation, what string, fn func(context.Context) error) error {
 	began := time.Now()
-	err := callWithin(ctx, limit, what, fn)
+	err := callWithin(ctx, limit, what, func(ctx context.Context) error {
+		e.agree(ctx)
+		return fn(ctx)
+	})
 	e.observe(string(op), outcome(ctx, err), time.Since(began))
 	return err
+}
+
+// agree has the SDK agree with the engine on a version of the API, once, before
+// calls run side by side: it reads the version without a guard while another
+// call may be setting it. That the engine does not answer is for the call itself
+// to find.
+func (e *Engine) agree(ctx context.Context) {
+	if e.agreed.Load() {
+		return
+	}
+	e.agreeing.Lock()
+	defer e.agreeing.Unlock()
+	if e.agreed.Load() {
+		return
+	}
+	if ping, err := e.client.Ping(ctx); err == nil {
+		e.client.NegotiateAPIVersionPing(ping)
+		e.agreed.Store(true)
+	}
 }

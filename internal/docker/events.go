@@ -101,6 +101,7 @@ func (e *Engine) follow(ctx context.Context, s stream, connected func(), notify 
 	// before it subscribes. Asking for the last second as well leaves no gap.
 	since := strconv.FormatInt(time.Now().Add(-time.Second).Unix(), 10)
 	deadline := time.AfterFunc(e.timeout, cancel)
+	e.agree(ctx)
 	messages, errs := e.client.Events(ctx, events.ListOptions{Since: since, Filters: s.filter})
 	if !deadline.Stop() {
 		return fmt.Errorf("%w: no event stream within %s", ErrUnreachable, e.timeout)

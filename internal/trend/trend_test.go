@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,9 +17,16 @@ import (
 )
 
 // world is what the recorder looks at.
-type world struct{ plan.Status }
+type world struct {
+	mu sync.Mutex
+	plan.Status
+}
 
-func (w *world) status() plan.Status { return w.Status }
+func (w *world) status() plan.Status {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.Status
+}
 
 // busyWorld has five queued jobs, of which one is served, and ten runners.
 func busyWorld() *world {
@@ -53,7 +61,9 @@ func TestDescriptions(t *testing.T) {
 			r.Began(2 * time.Second)
 		}
 		r.Began(time.Minute)
+		w.mu.Lock()
 		w.QueueSize, w.Queue, w.Pools = 1, nil, []plan.PoolStatus{{Name: "linux", Idle: 4}}
+		w.mu.Unlock()
 		time.Sleep(time.Minute)
 		for chart, want := range map[string]string{
 			Queue:   "Over the last hour at most 5 jobs waited, and at most 1 had no pool to serve them. Lately it was 1 and 0.",

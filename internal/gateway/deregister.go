@@ -61,7 +61,15 @@ func askLater(err error) *refusal {
 func (g *Gateway) prove(ctx context.Context, req DeregisterRequest) (plan.Enrolment, *refusal) {
 	e, known := g.registry.enrolment(req.UUID)
 	if !known && plainUUID(req.UUID) && req.UUID != "" && req.ID > 0 && req.Token != "" {
-		return g.takeUp(ctx, req)
+		taken, no := g.takeUp(ctx, req)
+		if no == nil {
+			return taken, nil
+		}
+		// While it was looked for, another request of the same runner may have
+		// deleted it.
+		if e, known = g.registry.enrolment(req.UUID); !known {
+			return plan.Enrolment{}, no
+		}
 	}
 	own := sha256.Sum256([]byte(req.Token.Reveal()))
 	if !known || e.RunnerID != req.ID || subtle.ConstantTimeCompare(own[:], e.Hash[:]) != 1 {

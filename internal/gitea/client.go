@@ -89,6 +89,7 @@ type Client struct {
 	ping       pingv1connect.PingServiceClient
 	deregister *connect.Client[runnerext.DeregisterRequest, runnerext.DeregisterResponse]
 
+	found         found
 	canDisable    capability
 	canDeregister capability
 	mintByGet     atomic.Bool // the server has only the older form

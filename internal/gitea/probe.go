@@ -35,7 +35,7 @@ func (c *Client) Probe(ctx context.Context) (Server, error) {
 	server := Server{
 		Version: version,
 		// Forgejo names the Gitea release it is compatible with.
-		Forgejo: strings.Contains(version, "+gitea-"),
+		Forgejo: strings.Contains(version, forgejoMark),
 	}
 	call := &call{kind: KindPing, repeat: true}
 	_, err = c.ping.Ping(withCall(ctx, call), connect.NewRequest(&pingv1.PingRequest{Data: "scaler"}))

@@ -50,6 +50,9 @@ type sweeper interface {
 
 // forge is the server as far as the whole fleet is concerned.
 type forge interface {
+	// Capabilities says what the server can do. It is asked in each cycle, and
+	// asks the server only now and then.
+	Capabilities(ctx context.Context) (plan.Capabilities, error)
 	// QueuedJobs reads queued jobs page by page until it has limit jobs for
 	// which counts is true.
 	QueuedJobs(ctx context.Context, scope plan.Scope, limit int, counts func(plan.Job) bool) (plan.JobList, error)

@@ -55,6 +55,20 @@ var outputs = map[string]any{
 	"scaler token enable":   plan.Token{},
 	"scaler token disable":  plan.Token{},
 	"scaler demo":           demoFigures{},
+	"scaler token delete":   endedToken{},
+	"scaler token revoke":   endedToken{},
+	"scaler state backup":   backUp{},
+	"scaler debug profile":  takenProfile{},
+}
+
+// withoutJSON are the commands that have no result of their own to print.
+var withoutJSON = map[string]string{
+	"scaler run":              "it is the daemon, which logs",
+	"scaler init":             "it is a conversation; scaler doctor --json says of its end what there is to say",
+	"scaler fake-gitea":       "it serves until it is stopped",
+	"scaler config schema":    "it prints a schema, which is JSON",
+	"scaler config reference": "it prints a document",
+	"scaler runner export":    "it prints a file of JSON as it is",
 }
 
 // lines stands for an output of one document a line.
@@ -81,6 +95,16 @@ func TestCLIDocument(t *testing.T) {
 	if document != string(text) {
 		t.Errorf("%s is not as the code has it: see what go test ./cmd/scaler -run CLIDocument -update changes. Programs read the JSON: no field may go or change its name or type", cliDocument)
 	}
+}
+
+// A program can read what any command prints.
+func TestCommandsPrintJSON(t *testing.T) {
+	eachCommand(newRootCommand(), func(c *cobra.Command) {
+		has, why := c.Flags().Lookup("json") != nil, withoutJSON[c.CommandPath()]
+		if has == (why != "") {
+			t.Errorf("%s: --json is %v, and the reason to have none %q", c.CommandPath(), has, why)
+		}
+	})
 }
 
 // eachCommand calls f with each command that does something, but for hidden ones.

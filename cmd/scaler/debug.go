@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"os"
@@ -19,6 +20,14 @@ type profileFlags struct {
 	kind    string
 	seconds int
 	out     string
+	json    bool
+}
+
+// takenProfile says as JSON which profile was taken.
+type takenProfile struct {
+	File string `json:"file"`
+	Kind string `json:"kind"`
+	Size int    `json:"size"` // bytes
 }
 
 func newDebugProfileCommand() *cobra.Command {
@@ -38,6 +47,7 @@ memory.`,
 	cmd.Flags().StringVar(&flags.kind, "kind", "cpu", "what to look at: "+strings.Join(kinds, ", "))
 	cmd.Flags().IntVar(&flags.seconds, "seconds", 10, fmt.Sprintf("how long cpu, mutex and block look, at most %d", int(server.MaxProfile.Seconds())))
 	cmd.Flags().StringVar(&flags.out, "out", "", "file to write, or - for standard output (default KIND.pprof)")
+	addJSONFlag(cmd, &flags.json)
 	return cmd
 }
 
@@ -51,6 +61,8 @@ func (f *profileFlags) check(cmd *cobra.Command) error {
 		return &usageError{fmt.Sprintf("a profile of kind %s is of one moment: leave out --seconds", f.kind)}
 	case f.seconds < 1 || f.seconds > most:
 		return &usageError{fmt.Sprintf("--seconds is %d: it must be from 1 to %d", f.seconds, most)}
+	case f.json && f.out == "-":
+		return &usageError{"standard output is for the profile or for JSON: leave out --json, or name a file with --out"}
 	}
 	if f.out == "" {
 		f.out = f.kind + ".pprof"
@@ -86,7 +98,9 @@ func takeProfile(cmd *cobra.Command, f *profileFlags) error {
 	if err := writeAndClose(file, profile); err != nil {
 		return fmt.Errorf("write profile: %w", err)
 	}
-	return printTo(cmd.OutOrStdout(), fmt.Appendf(nil, "%s: %d bytes; look at it with go tool pprof %s\n", f.out, len(profile), f.out))
+	return show(cmd, f.json, takenProfile{File: f.out, Kind: f.kind, Size: len(profile)}, func(b *bytes.Buffer) {
+		fmt.Fprintf(b, "%s: %d bytes; look at it with go tool pprof %s\n", f.out, len(profile), f.out)
+	})
 }
 
 func writeAndClose(w io.WriteCloser, data []byte) error {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -28,6 +29,12 @@ func TestDebugProfile(t *testing.T) {
 	if again, err := os.ReadFile("heap.pprof"); err != nil || !bytes.Equal(again, profile) {
 		t.Errorf("the first profile was changed: %v", err)
 	}
+	var taken takenProfile
+	out = mustRun(t, "debug", "profile", "--socket", socket, "--kind", "heap", "--out", "second.pprof", "--json")
+	info, err := os.Stat("second.pprof")
+	if err != nil || json.Unmarshal([]byte(out), &taken) != nil || taken != (takenProfile{File: "second.pprof", Kind: "heap", Size: int(info.Size())}) {
+		t.Errorf("as JSON it prints %s, of a file %v", out, err)
+	}
 	if out := mustRun(t, "debug", "profile", "--socket", socket, "--seconds", "1", "--out", "-"); !strings.HasPrefix(out, "\x1f\x8b") {
 		t.Errorf("standard output gets %.20q", out)
 	}
@@ -46,6 +53,7 @@ func TestDebugProfileRefuses(t *testing.T) {
 		{"--kind heap --seconds 3", exitUsage, "a profile of kind heap is of one moment: leave out --seconds"},
 		{"--seconds 0", exitUsage, "--seconds is 0: it must be from 1 to 300"},
 		{"--seconds 301", exitUsage, "it must be from 1 to 300"},
+		{"--json --out -", exitUsage, "leave out --json, or name a file with --out"},
 		{"extra", exitUsage, "unknown command"},
 		{"--out none/x.pprof", exitFailure, "write profile: open none/x.pprof: no such file or directory"},
 		{"", exitUnreachable, nobody},

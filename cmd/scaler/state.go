@@ -42,6 +42,7 @@ FILE, that file is checked, for instance a backup.`,
 
 func newStateBackupCommand() *cobra.Command {
 	var flags stateFlags
+	var asJSON bool
 	cmd := &cobra.Command{
 		Use: "backup FILE", Short: "Copy the state to a file, which holds the runners' tokens", Args: oneFile,
 		Long: `Copy the state to a file that does not exist yet and that nobody else can read,
@@ -50,10 +51,11 @@ and check the copy. A running daemon is asked for it and goes on meanwhile.
 The copy holds the runners' own tokens, and of the gateway's tokens their hashes.
 To put it back, stop the daemon and copy it to scaler.db in the state directory.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return flags.read(cmd, func(r readable) error { return backUpState(cmd, r, args[0]) })
+			return flags.read(cmd, func(r readable) error { return backUpState(cmd, r, args[0], asJSON) })
 		},
 	}
 	flags.add(cmd)
+	addJSONFlag(cmd, &asJSON)
 	return cmd
 }
 
@@ -153,8 +155,17 @@ func writeStateReport(b *bytes.Buffer, r stateReport) {
 	})
 }
 
+// backUp says as JSON which copy of the state was made.
+type backUp struct {
+	File     string `json:"file"`
+	Source   string `json:"source"` // of what it is a copy
+	Instance string `json:"instance"`
+	Size     int64  `json:"size"` // bytes
+	Runners  int    `json:"runners"`
+}
+
 // backUpState copies the state to a new file and checks the copy.
-func backUpState(cmd *cobra.Command, r readable, path string) error {
+func backUpState(cmd *cobra.Command, r readable, path string, asJSON bool) error {
 	s, err := state.OpenReadOnly(r.dir)
 	if err != nil {
 		return err
@@ -170,8 +181,10 @@ func backUpState(cmd *cobra.Command, r readable, path string) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("check the copy %s: %w", path, err), os.Remove(path))
 	}
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %s of instance %s, from %s\n", path, count(len(found.Records), "runner"), found.Instance, r.source)
-	return err
+	made := backUp{File: path, Source: r.source, Instance: found.Instance, Size: found.Size, Runners: len(found.Records)}
+	return show(cmd, asJSON, made, func(b *bytes.Buffer) {
+		fmt.Fprintf(b, "%s: %s of instance %s, from %s\n", made.File, count(made.Runners, "runner"), made.Instance, made.Source)
+	})
 }
 
 // writeNewPrivate writes a file with mode 0600 that must not exist yet. When

@@ -218,6 +218,14 @@ func TestStateBackup(t *testing.T) {
 				t.Errorf("copy %+v, %v", r, err)
 			}
 
+			var made backUp
+			second := path + ".json"
+			out = mustRun(t, append([]string{"state", "backup", second, "--json"}, place...)...)
+			if info, err := os.Stat(second); json.Unmarshal([]byte(out), &made) != nil || err != nil ||
+				made.File != second || made.Source == "" || made.Instance != r.Instance || made.Size != info.Size() || made.Runners != 2 {
+				t.Errorf("as JSON it prints %s, of a copy %v", out, err)
+			}
+
 			write(t, path, "something else")
 			_, errs, code := runCommand(t, append([]string{"state", "backup", path}, place...)...)
 			if got, _ := os.ReadFile(path); code != exitFailure || !strings.Contains(errs, "file exists") || string(got) != "something else" {

@@ -56,8 +56,21 @@ func newTokenChangeCommand(use, short string, change plan.TokenChange) *cobra.Co
 	return cmd
 }
 
+// endedToken is what becomes of a token that is deleted or revoked, and of the
+// runners that came by it, as JSON.
+type endedToken struct {
+	Name string `json:"name"`
+	// Ended is deleted or revoked.
+	Ended string `json:"ended"`
+	// Staying runners stay registered; Leaving ones are deregistered, each after
+	// its job.
+	Staying int `json:"staying"`
+	Leaving int `json:"leaving"`
+}
+
 func newTokenDeleteCommand() *cobra.Command {
 	var flags daemonFlags
+	var asJSON bool
 	cmd := &cobra.Command{
 		Use: "delete NAME", Short: "Forget a token; its runners stay", Args: oneToken, ValidArgsFunction: completeTokens(&flags),
 		Long: `Forget a token. It is refused from then on.
@@ -76,38 +89,47 @@ as well, revoke the token first.`,
 			if err := d.client.DeleteToken(cmd.Context(), args[0]); err != nil {
 				return err
 			}
-			return printTo(cmd.OutOrStdout(), deleted(args[0], staying(runners)))
+			ended := deleted(args[0], staying(runners))
+			return show(cmd, asJSON, ended, func(b *bytes.Buffer) { writeDeleted(b, ended) })
 		},
 	}
 	flags.add(cmd)
+	addJSONFlag(cmd, &asJSON)
 	return cmd
 }
 
-// deleted says what becomes of a token's runners. Those that are leaving
+// deleted counts what becomes of a token's runners. Those that are leaving
 // already do not stay because it is deleted.
-func deleted(name string, runners []plan.Enrolment) []byte {
-	leaving := 0
+func deleted(name string, runners []plan.Enrolment) endedToken {
+	ended := endedToken{Name: name, Ended: "deleted"}
 	for _, r := range runners {
 		if r.Leaving != "" {
-			leaving++
+			ended.Leaving++
+		} else {
+			ended.Staying++
 		}
 	}
+	return ended
+}
+
+// writeDeleted says for people what has become of a deleted token's runners.
+func writeDeleted(b *bytes.Buffer, e endedToken) {
 	said := ""
-	if n := len(runners) - leaving; n > 0 {
-		said += "; what came by it stays registered: " + count(n, "runner")
+	if e.Staying > 0 {
+		said += "; what came by it stays registered: " + count(e.Staying, "runner")
 	}
-	if leaving > 0 {
-		said += "; still deregistered after its job: " + count(leaving, "runner")
+	if e.Leaving > 0 {
+		said += "; still deregistered after its job: " + count(e.Leaving, "runner")
 	}
 	if said == "" {
 		said = "; no runner is left that came by it"
 	}
-	return fmt.Appendf(nil, "Token %s is deleted%s.\n", name, said)
+	fmt.Fprintf(b, "Token %s is deleted%s.\n", e.Name, said)
 }
 
 func newTokenRevokeCommand() *cobra.Command {
 	var flags daemonFlags
-	var yes bool
+	var yes, asJSON bool
 	cmd := &cobra.Command{
 		Use: "revoke NAME", Short: "Refuse a token for good and deregister its runners", Args: oneToken, ValidArgsFunction: completeTokens(&flags),
 		Long: `Refuse a token for good and deregister every runner that came by it. A runner
@@ -127,9 +149,9 @@ required.`,
 			if err != nil {
 				return err
 			}
-			going := len(staying(runners))
+			ended := endedToken{Name: args[0], Ended: "revoked", Leaving: len(staying(runners))}
 			if !yes {
-				question := fmt.Sprintf("Revoke token %s for good, and deregister %s that came by it? [y/N] ", args[0], count(going, "runner"))
+				question := fmt.Sprintf("Revoke token %s for good, and deregister %s that came by it? [y/N] ", args[0], count(ended.Leaving, "runner"))
 				if err := confirm(cmd.Context(), cmd.InOrStdin(), cmd.ErrOrStderr(), question); err != nil {
 					return fmt.Errorf("revoke token %s: %w", args[0], err)
 				}
@@ -137,21 +159,23 @@ required.`,
 			if _, err := d.client.ChangeToken(cmd.Context(), args[0], plan.TokenRevoke); err != nil {
 				return err
 			}
-			return printTo(cmd.OutOrStdout(), revoked(args[0], going))
+			return show(cmd, asJSON, ended, func(b *bytes.Buffer) { writeRevoked(b, ended) })
 		},
 	}
 	flags.add(cmd)
+	addJSONFlag(cmd, &asJSON)
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
 	return cmd
 }
 
-// revoked says what becomes of a token's runners.
-func revoked(name string, runners int) []byte {
-	if runners == 0 {
-		return fmt.Appendf(nil, "Token %s is revoked; no runner is left that came by it.\n", name)
+// writeRevoked says for people what becomes of a revoked token's runners.
+func writeRevoked(b *bytes.Buffer, e endedToken) {
+	if e.Leaving == 0 {
+		fmt.Fprintf(b, "Token %s is revoked; no runner is left that came by it.\n", e.Name)
+		return
 	}
-	return fmt.Appendf(nil, "Token %s is revoked; what came by it is deregistered, each after its job: %s.\nSee them go: scaler token show %s\n",
-		name, count(runners, "runner"), name)
+	fmt.Fprintf(b, "Token %s is revoked; what came by it is deregistered, each after its job: %s.\nSee them go: scaler token show %s\n",
+		e.Name, count(e.Leaving, "runner"), e.Name)
 }
 
 func newTokenListCommand() *cobra.Command {

@@ -310,6 +310,24 @@ func TestTokenChanges(t *testing.T) {
 	}
 }
 
+func TestTokenEndsAsJSON(t *testing.T) {
+	f := swarm()
+	socket := startGateway(t, f)
+	for _, tt := range []struct {
+		change string
+		want   endedToken
+	}{
+		{"revoke --yes", endedToken{Name: "stacks", Ended: "revoked", Leaving: 2}},
+		{"delete", endedToken{Name: "stacks", Ended: "deleted", Leaving: 2}},
+	} {
+		var got endedToken
+		out := mustRun(t, append(strings.Fields("token "+tt.change), "stacks", "--json", "--socket", socket)...)
+		if err := json.Unmarshal([]byte(out), &got); err != nil || got != tt.want {
+			t.Errorf("%s prints %s, %v; want %+v", tt.change, out, err, tt.want)
+		}
+	}
+}
+
 func TestTokenFailures(t *testing.T) {
 	f := swarm()
 	socket := startGateway(t, f)

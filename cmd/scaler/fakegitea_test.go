@@ -14,14 +14,14 @@ import (
 
 // startFake runs fake-gitea on a free port. The function that is returned ends
 // it, and returns its exit code and what it logged.
-func startFake(t *testing.T) (url string, stop func() (int, string)) {
+func startFake(t *testing.T, args ...string) (url string, stop func() (int, string)) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	out, in := io.Pipe()
 	var errs bytes.Buffer
 	code := make(chan int, 1)
 	go func() {
-		code <- run(ctx, []string{"fake-gitea", "--listen", "127.0.0.1:0", "--registration-token", "reg-secret", "--api-token", "api-secret"}, in, &errs)
+		code <- run(ctx, append([]string{"fake-gitea", "--listen", "127.0.0.1:0", "--registration-token", "reg-secret", "--api-token", "api-secret"}, args...), in, &errs)
 		in.Close()
 	}()
 	line, err := bufio.NewReader(out).ReadString('\n')
@@ -73,6 +73,38 @@ func TestFakeGitea(t *testing.T) {
 	}
 	if code, log := stop(); code != exitOK || strings.Contains(log, "secret") {
 		t.Errorf("exit code %d, log %q", code, log)
+	}
+}
+
+func TestFakeGiteaProfile(t *testing.T) {
+	url, stop := startFake(t, "--profile", "gitea-1.22")
+	version := func() string {
+		t.Helper()
+		resp, err := http.Get(url + "/api/v1/version")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		body, _ := io.ReadAll(resp.Body)
+		return string(body)
+	}
+	if v := version(); !strings.Contains(v, `"1.22.`) {
+		t.Errorf("version %s", v)
+	}
+	resp, err := http.Post(url+"/fake/profile", "application/json", strings.NewReader(`{"profile": "gitea-1.24"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if v := version(); resp.StatusCode != http.StatusNoContent || !strings.Contains(v, `"1.24.`) {
+		t.Errorf("%s, version %s after it", resp.Status, v)
+	}
+	if code, log := stop(); code != exitOK {
+		t.Errorf("exit code %d, log %q", code, log)
+	}
+	_, errs, code := runCommand(t, "fake-gitea", "--registration-token", "r", "--api-token", "a", "--profile", "gitea-2")
+	if code != exitUsage || !strings.Contains(errs, "gitea-1.22") {
+		t.Errorf("exit code %d, %q, want the profiles that there are", code, errs)
 	}
 }
 

@@ -60,6 +60,7 @@ func (s *Server) controlRoutes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /fake/state", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusOK, s.State())
 	})
+	mux.HandleFunc("POST /fake/profile", s.postProfile)
 	mux.HandleFunc("POST /fake/faults", s.postFault)
 	mux.HandleFunc("DELETE /fake/faults", func(w http.ResponseWriter, _ *http.Request) {
 		s.ClearFaults()
@@ -68,7 +69,7 @@ func (s *Server) controlRoutes(mux *http.ServeMux) {
 	mux.HandleFunc("/fake/", func(w http.ResponseWriter, r *http.Request) {
 		controlError(w, http.StatusNotFound, fmt.Errorf(
 			"no %s %s: there are POST /fake/jobs, POST /fake/jobs/ID/cancel, POST /fake/jobs/ID/release, "+
-				"GET /fake/state, POST /fake/faults and DELETE /fake/faults", r.Method, r.URL.Path))
+				"GET /fake/state, POST /fake/profile, POST /fake/faults and DELETE /fake/faults", r.Method, r.URL.Path))
 	})
 }
 
@@ -100,6 +101,23 @@ func (s *Server) jobAction(do func(int64) error) http.HandlerFunc {
 		}
 		w.WriteHeader(http.StatusNoContent)
 	}
+}
+
+// postProfile makes the server one of another release.
+func (s *Server) postProfile(w http.ResponseWriter, r *http.Request) {
+	var q struct {
+		Profile string `json:"profile"`
+	}
+	if !decodeControl(w, r, &q) {
+		return
+	}
+	p, err := ParseProfile(q.Profile)
+	if err != nil {
+		controlError(w, http.StatusBadRequest, err)
+		return
+	}
+	s.SetProfile(p)
+	w.WriteHeader(http.StatusNoContent)
 }
 
 // faultRequest is the body of POST /fake/faults.

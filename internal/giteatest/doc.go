@@ -7,9 +7,10 @@
 // token is HTTP 500, a page never exceeds 50 entries, jobs come in no useful
 // order, DELETE does not care whether a runner is busy, an ephemeral runner
 // vanishes with its job, and a runner that lost a race for a job does not ask
-// again until something else happens. The invariant that it protects: whatever
-// works against this package works against Gitea. The table of conformance
-// checks in its tests runs against both.
+// again until something else happens. A Profile says of which release they
+// are. The invariant that it protects: whatever works against this package
+// works against Gitea. The table of conformance checks in its tests runs
+// against both.
 //
 // A Server starts goroutines for webhook deliveries and for the requests of its
 // in-memory Client, and none that outlives them. It takes the time from

@@ -120,7 +120,7 @@ func kindOf(r *http.Request) string {
 // byte is sent, so that a slow reader holds nobody up.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if strings.HasPrefix(r.URL.Path, "/fake/") {
-		s.mux.ServeHTTP(w, r)
+		s.current().ServeHTTP(w, r)
 		return
 	}
 	f := s.count(kindOf(r))
@@ -135,7 +135,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var buf buffer
-	s.mux.ServeHTTP(&buf, r)
+	s.current().ServeHTTP(&buf, r)
 	switch {
 	case f.DropAfter:
 		panic(http.ErrAbortHandler)
@@ -150,6 +150,13 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		buf.body.Truncate(buf.body.Len() / 2)
 	}
 	buf.copyTo(w)
+}
+
+// current is what a server of the present profile serves.
+func (s *Server) current() *http.ServeMux {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mux
 }
 
 // answer sends the status that the fault has.

@@ -33,15 +33,34 @@ func (s *Server) AddHook(url, secret string) {
 	})
 }
 
-// notify starts the deliveries for a job's new state. The caller holds s.mu.
+// notify starts the deliveries for a job's new state: of the job and of its
+// commit's status. The caller holds s.mu.
 func (s *Server) notify(j *job) {
-	hooks := s.hooks.of(j.repo, eventJob)
+	s.publish(j.repo, eventJob, func() any { return s.event(j) })
+	if j.status != StatusInProgress { // which is pending as before, so that nothing is told
+		s.publish(j.repo, eventStatus, func() any { return s.statusEvent(j) })
+	}
+}
+
+// notifyPush starts the deliveries for the push that makes jobs. The caller
+// holds s.mu.
+func (s *Server) notifyPush(repo string) {
+	s.publish(repo, eventPush, func() any { return s.pushEvent(repo) })
+}
+
+// publish sends an event of a repository to the webhooks that want it, if the
+// release has such events. The caller holds s.mu.
+func (s *Server) publish(repo, event string, payload func() any) {
+	if !s.profile.rules.has(event) {
+		return
+	}
+	hooks := s.hooks.of(repo, event)
 	if len(hooks) == 0 {
 		return
 	}
-	event := s.event(j)
+	body := payload()
 	for _, h := range hooks {
-		s.send(h, eventJob, event)
+		s.send(h, event, body)
 	}
 }
 
@@ -66,7 +85,10 @@ func (s *Server) send(h hook, event string, payload any) {
 func (s *Server) event(j *job) map[string]any {
 	base := s.base(nil)
 	name, repo, _ := strings.Cut(j.repo, "/")
-	converted := j.json(base)
+	converted := s.jobJSON(j, base)
+	if s.profile.rules.runURL {
+		converted.URL = fmt.Sprintf("%s/jobs/%d", converted.RunURL, j.id)
+	}
 	event := map[string]any{
 		"action":       converted.Status,
 		"workflow_job": converted,
@@ -80,6 +102,35 @@ func (s *Server) event(j *job) map[string]any {
 		event["organization"] = map[string]any{"name": name, "username": name}
 	}
 	return event
+}
+
+// pushEvent builds the body of a push event: as much as says where it was.
+func (s *Server) pushEvent(repo string) map[string]any {
+	return map[string]any{
+		"ref": "refs/heads/main", "after": headSHA,
+		"repository": map[string]any{"full_name": repo, "html_url": s.base(nil) + "/" + repo},
+		"sender":     map[string]any{"login": AdminLogin, "username": AdminLogin},
+	}
+}
+
+// statusEvent builds the body of a status event: a job is pending until it is
+// done, and then what it ended as.
+func (s *Server) statusEvent(j *job) map[string]any {
+	state := j.status
+	switch state {
+	case StatusQueued, StatusWaiting:
+		state = "pending"
+	case StatusCancelled:
+		state = StatusFailure
+	case StatusSkipped:
+		state = StatusSuccess
+	}
+	return map[string]any{
+		"context": "demo / " + j.name + " (push)", "sha": headSHA, "state": state,
+		"target_url": fmt.Sprintf("%s/%s/actions/runs/%d/jobs/%d", s.base(nil), j.repo, j.run, j.index),
+		"repository": map[string]any{"full_name": j.repo, "html_url": s.base(nil) + "/" + j.repo},
+		"sender":     map[string]any{"login": "gitea-actions", "username": "gitea-actions"},
+	}
 }
 
 // deliver makes the one attempt that there is.

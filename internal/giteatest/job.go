@@ -42,6 +42,7 @@ type JobSpec struct {
 type job struct {
 	id, run  int64
 	repo     string
+	index    int // place in the run
 	name     string
 	spec     JobSpec
 	status   string
@@ -85,6 +86,7 @@ func (s *Server) AddJobs(spec JobSpec) []int64 {
 	defer s.mu.Unlock()
 	s.db.addRepo(spec.Repo)
 	s.db.lastRun++
+	s.notifyPush(spec.Repo)
 	now := s.opts.Now()
 	ids := make([]int64, 0, spec.Count)
 	for i := range spec.Count {
@@ -93,6 +95,7 @@ func (s *Server) AddJobs(spec JobSpec) []int64 {
 			id:      s.db.lastJob,
 			run:     s.db.lastRun,
 			repo:    spec.Repo,
+			index:   i,
 			name:    fmt.Sprintf("job-%d", i+1),
 			spec:    spec,
 			status:  StatusQueued,
@@ -150,7 +153,7 @@ func (s *Server) finish(j *job, status string) {
 	j.status = status
 	j.stopped = s.opts.Now()
 	j.updated = j.stopped
-	if r := s.db.runner(j.runner); r != nil && r.ephemeral {
+	if r := s.db.runner(j.runner); r != nil && r.ephemeral && s.profile.rules.ephemeral {
 		s.db.removeRunner(r)
 		s.counts.EphemeralDeletions++
 	}

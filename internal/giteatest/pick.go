@@ -12,13 +12,17 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 )
 
+// workflowFile is where every job's workflow is.
+const workflowFile = "demo.yaml"
+
 // DurationVar is the task variable that has JobSpec.Duration in milliseconds.
 const DurationVar = "FAKE_DURATION_MS"
 
 // SetPickCollisions makes the next n picks that would succeed lose a race, as
 // when another runner takes the same row at the same moment: the runner gets
 // the new tasks version and no job, and will not look again before the next
-// change of that version (gitea#33497). The job stays queued.
+// change of that version (gitea#33497). The job stays queued. Releases that
+// have the runner try the next job are not affected.
 func (s *Server) SetPickCollisions(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -48,14 +52,15 @@ func (s *Server) fetch(r *registered, version int64) (*runnerv1.FetchTaskRespons
 // pick gives the runner the oldest job that fits it, or none. The caller holds
 // s.mu.
 func (s *Server) pick(r *registered) (*job, error) {
-	if r.disabled || r.ephemeral && s.hasTask(r) {
+	can := s.profile.rules
+	if r.disabled && can.disable || r.ephemeral && can.ephemeral && s.hasTask(r) {
 		return nil, nil
 	}
 	j := s.oldest(r)
 	if j == nil {
 		return nil, nil
 	}
-	if s.collide > 0 {
+	if s.collide > 0 && can.collisions {
 		s.collide--
 		s.counts.Lost++
 		return nil, nil
@@ -152,7 +157,7 @@ func (s *Server) taskContext(j *job, token string) (*structpb.Struct, error) {
 		"server_url":                base + "/",
 		"sha":                       headSHA,
 		"token":                     token,
-		"workflow":                  "demo.yaml",
+		"workflow":                  workflowFile,
 	})
 }
 

@@ -48,40 +48,46 @@ func levels() []level {
 	}
 }
 
-// routes builds everything that the server serves.
+// routes builds everything that a server of the profile serves. The caller
+// holds s.mu, or is the only one that knows the server.
 func (s *Server) routes() *http.ServeMux {
-	mux := http.NewServeMux()
+	mux, can, version := http.NewServeMux(), s.profile.rules, s.profile.version
 	mux.HandleFunc("GET /api/v1/version", func(w http.ResponseWriter, _ *http.Request) {
-		writeJSON(w, http.StatusOK, map[string]string{"version": s.opts.Version})
+		writeJSON(w, http.StatusOK, map[string]string{"version": version})
 	})
 	mux.HandleFunc("GET /api/v1/user", s.whoami)
 	s.accountRoutes(mux)
 	s.hookRoutes(mux)
 	for _, l := range levels() {
 		base := l.prefix + "/actions/"
-		if !s.opts.DisableRunners {
+		if can.runners {
 			s.handle(mux, "GET "+base+"runners", l, s.listRunners)
 			s.handle(mux, "GET "+base+"runners/{id}", l, s.getRunner)
-			if !s.opts.DisableDelete {
+			if can.remove {
 				s.handle(mux, "DELETE "+base+"runners/{id}", l, s.deleteRunner)
 			}
-			if !s.opts.DisablePatch {
+			if can.disable {
 				s.handle(mux, "PATCH "+base+"runners/{id}", l, s.patchRunner)
 			}
 		}
-		if !s.opts.DisableJobs {
+		if can.jobs {
 			s.handle(mux, "GET "+base+"jobs", l, s.listJobs)
 		}
-		switch {
-		case !s.opts.DisableMint:
+		if can.mintPost {
 			s.handle(mux, "POST "+base+"runners/registration-token", l, s.mint)
+		}
+		switch {
+		case !can.mintGet:
 		case l.category == categoryAdmin: // the odd one, without /actions
 			s.handle(mux, "GET "+l.prefix+"/runners/registration-token", l, s.mint)
 		default:
 			s.handle(mux, "GET "+base+"runners/registration-token", l, s.mint)
 		}
 	}
-	if !s.opts.DisableJobs {
+	if can.tasks {
+		s.handle(mux, "GET /api/v1/repos/{owner}/{repo}/actions/tasks", levels()[3], s.listTasks)
+	}
+	if can.jobs {
 		s.handle(mux, "GET /api/v1/repos/{owner}/{repo}/actions/jobs/{id}", levels()[3], s.getJob)
 	}
 	mux.Handle("POST /api/actions/", s.rpcHandler())

@@ -10,10 +10,11 @@ import (
 	"scaler.io/scaler/internal/plan"
 )
 
-// The events of webhooks that there are here.
+// The events of webhooks that are sent here.
 const (
-	eventJob  = "workflow_job"
-	eventPush = "push" // of a test delivery only
+	eventJob    = "workflow_job"
+	eventPush   = "push"
+	eventStatus = "status" // of a commit
 )
 
 // hook is a webhook.
@@ -109,12 +110,13 @@ func (q hookRequest) fault() string {
 	return ""
 }
 
-// eventsOr returns the events that a request asks for; none means push.
-func (q hookRequest) eventsOr() []string {
+// eventsOr returns the events that a request asks for; none means push. Those
+// that the release does not know are left out without a word.
+func (q hookRequest) eventsOr(known rules) []string {
 	if len(q.Events) == 0 {
 		return []string{eventPush}
 	}
-	return q.Events
+	return slices.DeleteFunc(slices.Clone(q.Events), func(e string) bool { return !known.has(e) })
 }
 
 // hookRoutes adds the endpoints of webhooks. Only those of a repository have a
@@ -177,7 +179,7 @@ func (s *Server) createHook(c restCall) {
 	system, _ := strconv.ParseBool(q.Config["is_system_webhook"])
 	h := s.hooks.add(hook{
 		scope: c.view, system: system, kind: q.Type, url: q.Config["url"], secret: q.Config["secret"], contentType: q.Config["content_type"],
-		branchFilter: q.BranchFilter, events: q.eventsOr(), active: q.Active != nil && *q.Active,
+		branchFilter: q.BranchFilter, events: q.eventsOr(s.profile.rules), active: q.Active != nil && *q.Active,
 	})
 	writeJSON(c.w, http.StatusCreated, h.json())
 }
@@ -220,7 +222,7 @@ func (s *Server) editHook(c restCall) {
 	if q.Active != nil {
 		h.active = *q.Active
 	}
-	h.events, h.branchFilter = q.eventsOr(), q.BranchFilter
+	h.events, h.branchFilter = q.eventsOr(s.profile.rules), q.BranchFilter
 	writeJSON(c.w, http.StatusOK, h.json())
 }
 
@@ -241,7 +243,7 @@ func (s *Server) testHook(c restCall) {
 		return
 	}
 	if h.active && slices.Contains(h.events, eventPush) {
-		s.send(*h, eventPush, map[string]any{"ref": "refs/heads/main", "repository": map[string]any{"full_name": c.view.Owner + "/" + c.view.Repo}})
+		s.send(*h, eventPush, s.pushEvent(c.view.Owner+"/"+c.view.Repo))
 	}
 	c.w.WriteHeader(http.StatusNoContent)
 }

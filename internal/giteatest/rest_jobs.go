@@ -45,25 +45,33 @@ type stepJSON struct {
 	CompletedAt time.Time `json:"completed_at"`
 }
 
-// json converts a job, with URLs that start with base.
-func (j *job) json(base string) jobJSON {
+// jobJSON converts a job, with URLs that start with base.
+func (s *Server) jobJSON(j *job, base string) jobJSON {
+	rules := s.profile.rules
 	status, conclusion := j.status, ""
 	if j.done() {
 		status, conclusion = "completed", j.status
 	}
 	steps := []stepJSON{}
-	if j.task != 0 {
+	switch {
+	case rules.noSteps:
+		steps = nil
+	case j.task != 0:
 		steps = append(steps, stepJSON{
 			Name: "Run sleep", Status: status, Conclusion: conclusion,
 			StartedAt: stamp(j.started), CompletedAt: stamp(j.stopped),
 		})
+	}
+	page := j.id
+	if rules.indexURL {
+		page = int64(j.index)
 	}
 	api := fmt.Sprintf("%s/api/v1/repos/%s/actions", base, j.repo)
 	return jobJSON{
 		ID: j.id, RunID: j.run, Name: j.name, Labels: j.spec.Labels,
 		URL:        fmt.Sprintf("%s/jobs/%d", api, j.id),
 		RunURL:     fmt.Sprintf("%s/runs/%d", api, j.run),
-		HTMLURL:    fmt.Sprintf("%s/%s/actions/runs/%d/jobs/%d", base, j.repo, j.run, j.id),
+		HTMLURL:    fmt.Sprintf("%s/%s/actions/runs/%d/jobs/%d", base, j.repo, j.run, page),
 		RunAttempt: j.attempt, HeadSHA: headSHA, HeadBranch: "main",
 		Status: status, Conclusion: conclusion,
 		RunnerID: j.runner, RunnerName: j.by, Steps: steps,
@@ -96,13 +104,17 @@ func statuses(name string) ([]string, bool) {
 	return nil, false
 }
 
-// listJobs lists in no useful order.
+// listJobs lists in no useful order, but for the releases that have one.
 func (s *Server) listJobs(c restCall) {
 	var want []string
 	for _, name := range c.r.URL.Query()["status"] {
 		values, ok := statuses(name)
 		if !ok {
-			s.apiError(c.w, c.r, http.StatusBadRequest, "Invalid status "+name)
+			text := "Invalid status " + name
+			if s.profile.rules.plainTexts {
+				text = "invalid status " + name
+			}
+			s.apiError(c.w, c.r, http.StatusBadRequest, text)
 			return
 		}
 		want = append(want, values...)
@@ -118,18 +130,23 @@ func (s *Server) listJobs(c restCall) {
 	from, to := s.page(c.r, total)
 	out := make([]jobJSON, 0, to-from)
 	for _, j := range found[from:to] {
-		out = append(out, j.json(s.base(c.r)))
+		out = append(out, s.jobJSON(j, s.base(c.r)))
 	}
-	s.setLinks(c, total)
-	c.w.Header().Set("Access-Control-Expose-Headers", "Link, X-Total-Count")
-	c.w.Header().Set("X-Total-Count", strconv.Itoa(total))
+	if s.profile.rules.jobPages {
+		s.setLinks(c, total)
+		c.w.Header().Set("Access-Control-Expose-Headers", "Link, X-Total-Count")
+		c.w.Header().Set("X-Total-Count", strconv.Itoa(total))
+	}
 	writeJSON(c.w, http.StatusOK, map[string]any{"jobs": out, "total_count": total})
 }
 
 // disorder puts jobs into an order that has nothing to do with their age. It
 // is the same at every run of a program, and from one listing to the next
-// unless ShuffleJobs is set.
+// unless ShuffleJobs is set. Releases that list by id do not get it.
 func (s *Server) disorder(jobs []*job) {
+	if s.profile.rules.jobsByID && !s.opts.ShuffleJobs {
+		return
+	}
 	s.listings++
 	seed := uint64(1)
 	if s.opts.ShuffleJobs {
@@ -147,5 +164,5 @@ func (s *Server) getJob(c restCall) {
 		s.apiNotFound(c.w, c.r, "not found", "resource does not exist")
 		return
 	}
-	writeJSON(c.w, http.StatusOK, j.json(s.base(c.r)))
+	writeJSON(c.w, http.StatusOK, s.jobJSON(j, s.base(c.r)))
 }

@@ -3,6 +3,7 @@ package giteatest
 import (
 	"cmp"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -18,7 +19,7 @@ type runnerJSON struct {
 	Name      string      `json:"name"`
 	Status    string      `json:"status"` // "online" or "offline"
 	Busy      bool        `json:"busy"`
-	Disabled  bool        `json:"disabled"`
+	Disabled  *bool       `json:"disabled,omitempty"` // nil where runners cannot be disabled
 	Ephemeral bool        `json:"ephemeral"`
 	Labels    []labelJSON `json:"labels"`
 }
@@ -29,11 +30,14 @@ type labelJSON struct {
 	Type string `json:"type"`
 }
 
-// json converts a runner.
-func (r *registered) json(now time.Time) runnerJSON {
+// runnerJSON converts a runner.
+func (s *Server) runnerJSON(r *registered, now time.Time) runnerJSON {
 	out := runnerJSON{
 		ID: r.id, Name: r.name, Status: "offline", Busy: r.busy(now),
-		Disabled: r.disabled, Ephemeral: r.ephemeral, Labels: make([]labelJSON, len(r.labels)),
+		Ephemeral: r.ephemeral, Labels: make([]labelJSON, len(r.labels)),
+	}
+	if s.profile.rules.disable {
+		out.Disabled = &r.disabled
 	}
 	if r.online(now) {
 		out.Status = "online"
@@ -57,7 +61,7 @@ func (s *Server) listRunners(c restCall) {
 	want, filter := parseBool(c.r.URL.Query().Get("disabled"))
 	var found []*registered
 	for _, r := range s.db.runners {
-		if r.visible(c.view) && (!filter || r.disabled == want) {
+		if r.visible(c.view) && (!filter || !s.profile.rules.disable || r.disabled == want) {
 			found = append(found, r)
 		}
 	}
@@ -68,7 +72,7 @@ func (s *Server) listRunners(c restCall) {
 	from, to := s.page(c.r, total)
 	out := make([]runnerJSON, 0, to-from)
 	for _, r := range found[from:to] {
-		out = append(out, r.json(now))
+		out = append(out, s.runnerJSON(r, now))
 	}
 	writeJSON(c.w, http.StatusOK, map[string]any{"runners": out, "total_count": total})
 }
@@ -84,6 +88,9 @@ func (s *Server) pathRunner(c restCall) *registered {
 	id, _ := strconv.ParseInt(c.r.PathValue("id"), 10, 64)
 	r := s.db.runner(id)
 	switch {
+	case r == nil && s.profile.rules.plainTexts:
+		s.apiError(c.w, c.r, http.StatusNotFound, fmt.Sprintf("runner with id %d: resource does not exist", id))
+		return nil
 	case r == nil:
 		s.apiNotFound(c.w, c.r, "Runner not found")
 		return nil
@@ -97,7 +104,7 @@ func (s *Server) pathRunner(c restCall) *registered {
 // getRunner answers one runner.
 func (s *Server) getRunner(c restCall) {
 	if r := s.pathRunner(c); r != nil {
-		writeJSON(c.w, http.StatusOK, r.json(s.opts.Now()))
+		writeJSON(c.w, http.StatusOK, s.runnerJSON(r, s.opts.Now()))
 	}
 }
 
@@ -138,5 +145,5 @@ func (s *Server) patchRunner(c restCall) {
 		s.db.bump(r.scope)
 		s.touch()
 	}
-	writeJSON(c.w, http.StatusOK, r.json(s.opts.Now()))
+	writeJSON(c.w, http.StatusOK, s.runnerJSON(r, s.opts.Now()))
 }

@@ -93,7 +93,7 @@ func (h runnerService) Register(_ context.Context, req *connect.Request[runnerv1
 		version:   req.Msg.Version,
 		scope:     t.scope,
 		labels:    slices.Clone(req.Msg.Labels),
-		ephemeral: req.Msg.Ephemeral && !h.s.opts.DisableEphemeral,
+		ephemeral: req.Msg.Ephemeral && h.s.profile.rules.ephemeral,
 	}
 	h.s.db.runners = append(h.s.db.runners, r)
 	h.s.counts.Registrations++
@@ -147,7 +147,7 @@ func (h runnerService) UpdateTask(_ context.Context, req *connect.Request[runner
 	if j == nil {
 		return nil, errNoTask
 	}
-	if j.runner != r.id {
+	if j.runner != r.id && h.s.profile.rules.ownTasks {
 		return nil, errNotYours
 	}
 	if !j.done() {
@@ -182,16 +182,21 @@ func (h runnerService) UpdateLog(_ context.Context, req *connect.Request[runnerv
 	if j == nil {
 		return nil, errNoLogTask
 	}
-	if j.runner != r.id {
+	if j.runner != r.id && h.s.profile.rules.ownTasks {
 		return nil, errLogNotYours
 	}
-	if end := req.Msg.Index + int64(len(req.Msg.Rows)); req.Msg.Index <= j.logLines && end > j.logLines {
+	continues := req.Msg.Index <= j.logLines
+	end := req.Msg.Index + int64(len(req.Msg.Rows))
+	switch {
+	case continues && end > j.logLines:
 		if j.logDone {
 			return nil, errLogArchived
 		}
 		j.logLines = end
 		j.logDone = req.Msg.NoMore
 		j.reported = h.s.opts.Now()
+	case continues && req.Msg.NoMore && h.s.profile.rules.resealed:
+		j.logDone = true
 	}
 	return connect.NewResponse(&runnerv1.UpdateLogResponse{AckIndex: j.logLines}), nil
 }
@@ -210,8 +215,11 @@ func (h runnerService) caller(header http.Header, active bool) (*registered, fun
 	if !r.online(now) {
 		h.s.touch()
 	}
-	r.lastOnline = now
-	if active {
+	debounced := h.s.profile.rules.debounced
+	if !debounced || now.Sub(r.lastOnline) >= heartbeatInterval {
+		r.lastOnline = now
+	}
+	if active && (!debounced || now.Sub(r.lastActive) >= activeInterval) {
 		r.lastActive = now
 	}
 	return r, h.s.mu.Unlock, nil

@@ -25,8 +25,8 @@ const (
 // that names none.
 const defaultPage = 30
 
-// Options say how a Server behaves. The zero value is a current server that
-// nobody can register at and nobody can query.
+// Options say how a Server behaves. The zero value is a Gitea of DefaultVersion
+// that nobody can register at and nobody can query.
 type Options struct {
 	// RegistrationToken is the instance's registration token; AddToken adds
 	// those of other scopes. Empty: none until one is minted.
@@ -34,19 +34,21 @@ type Options struct {
 	// APIToken is the token of a site admin with all scopes; AddAPIToken adds
 	// weaker ones. Empty: none.
 	APIToken string
-	Version  string           // default DefaultVersion
+	Profile  Profile          // the release; default: that of DefaultVersion
+	Version  string           // default: the profile's
 	URL      string           // base URL in answers; default: that of the request
 	Now      func() time.Time // default time.Now
 	Logger   *slog.Logger     // default: none
 	MaxPage  int              // default DefaultMaxPage
 
-	// Older servers. Each answers as one without the function does.
-	DisablePatch     bool // before 1.26: PATCH of a runner is 405
-	DisableDelete    bool // no release: DELETE of a runner is 405
-	DisableRunners   bool // before 1.24: the runners' routes are 404
-	DisableJobs      bool // before 1.25: the jobs' routes are 404
-	DisableEphemeral bool // before 1.24: Register ignores "ephemeral"
-	DisableMint      bool // before 1.25: GET, not POST, for a registration token
+	// What the profile's release is to lack besides. The server answers as one
+	// without the function does.
+	DisablePatch     bool // PATCH of a runner is 405
+	DisableDelete    bool // DELETE of a runner is 405
+	DisableRunners   bool // the runners' routes are 404
+	DisableJobs      bool // the jobs' routes are 404
+	DisableEphemeral bool // Register ignores "ephemeral"
+	DisableMint      bool // GET, not POST, for a registration token
 
 	// Deregister serves runner.v1.RunnerService/Deregister, a proposal that
 	// no release of Gitea has.
@@ -67,13 +69,14 @@ type Options struct {
 type Server struct {
 	opts Options
 	log  *slog.Logger
-	mux  *http.ServeMux
 
 	hookCtx    context.Context // ends at Close
 	closeHooks context.CancelFunc
 	deliveries sync.WaitGroup
 
 	mu       sync.Mutex // guards all below
+	profile  Profile
+	mux      *http.ServeMux // of the profile
 	db       database
 	counts   Counts
 	faults   []*activeFault
@@ -86,9 +89,6 @@ type Server struct {
 
 // New makes a server. It opens nothing and starts nothing.
 func New(opts Options) *Server {
-	if opts.Version == "" {
-		opts.Version = DefaultVersion
-	}
 	if opts.MaxPage <= 0 {
 		opts.MaxPage = DefaultMaxPage
 	}
@@ -104,6 +104,7 @@ func New(opts Options) *Server {
 	s := &Server{
 		opts:    opts,
 		log:     opts.Logger,
+		profile: opts.profile(),
 		db:      newDatabase(),
 		counts:  Counts{Calls: map[string]int{}},
 		swept:   opts.Now(),

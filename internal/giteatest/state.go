@@ -9,6 +9,8 @@ import (
 // State is a snapshot of everything, with what Gitea does not tell: exact
 // times, the scope of runners, and counts.
 type State struct {
+	Profile string         `json:"profile"`
+	Version string         `json:"version"`
 	Jobs    map[string]int `json:"jobs"` // by status
 	Runners []RunnerState  `json:"runners"`
 	Counts  Counts         `json:"counts"`
@@ -64,6 +66,8 @@ func (s *Server) State() State {
 	defer s.mu.Unlock()
 	now := s.opts.Now()
 	st := State{
+		Profile: s.profile.name,
+		Version: s.profile.version,
 		Jobs:    map[string]int{},
 		Runners: []RunnerState{},
 		Counts:  s.counts,
@@ -86,7 +90,7 @@ func (s *Server) State() State {
 			Scope: r.scope.String(), Owner: versionKey(r.scope),
 			Labels: slices.Clone(r.labels),
 			Online: r.online(now), Busy: busy[r.id],
-			Disabled: r.disabled, Ephemeral: r.ephemeral,
+			Disabled: r.disabled && s.profile.rules.disable, Ephemeral: r.ephemeral && s.profile.rules.ephemeral,
 		})
 	}
 	return st

@@ -13,6 +13,11 @@ const (
 
 	offlineAfter = time.Minute      // without a call of any kind
 	idleAfter    = 10 * time.Second // without UpdateTask or UpdateLog
+
+	// How old a contact must be to be replaced by a new one where they are
+	// debounced.
+	heartbeatInterval = 30 * time.Second
+	activeInterval    = 5 * time.Second
 )
 
 // Sweep fails the jobs whose runner has not reported for ten minutes or that

@@ -128,8 +128,11 @@ func (m *Manager) newRunner(a plan.Action) *runner {
 
 // begin runs one step on a copy of the runner's record.
 func (m *Manager) begin(ctx context.Context, r *runner, op string, end evidence) {
-	if r.op = op; op == opRestart {
+	switch r.op = op; op {
+	case opRestart:
 		r.rec.Cost = m.costOf(r.rec.Pool)
+	case opRemove:
+		m.removals++
 	}
 	s := step{rec: r.rec, opts: m.optionsOf(r.rec.Pool), suspect: r.suspect, noPlace: r.noPlace, end: end}
 	if op == opStart {
@@ -201,6 +204,9 @@ func (m *Manager) do(ctx context.Context, op string, s step) result {
 func (m *Manager) settle(res result) {
 	r := m.runners[res.rec.Name]
 	r.op, r.rec = "", res.rec
+	if res.op == opRemove {
+		m.removals--
+	}
 	log := m.log.With("cycle", m.cycle, "pool", res.rec.Pool, "runner", res.rec.Name)
 	m.judge(res)
 	m.meterEnd(r, res)
@@ -240,17 +246,7 @@ func (m *Manager) settle(res result) {
 	}
 	// A place is free, or something is to be cleaned up. Of many removals with
 	// nobody waiting for their places the last one is soon enough.
-	if res.err != nil || res.gone && (m.jobsWait || !m.removes()) {
+	if res.err != nil || res.gone && (m.jobsWait || m.removals == 0) {
 		m.Trigger()
 	}
-}
-
-// removes reports whether a removal is under way.
-func (m *Manager) removes() bool {
-	for _, r := range m.runners {
-		if r.op == opRemove {
-			return true
-		}
-	}
-	return false
 }

@@ -19,7 +19,7 @@ func (m *Manager) Run(ctx context.Context) error {
 	watching := make(chan struct{})
 	go func() {
 		defer close(watching)
-		if err := m.ports.Inspector.Watch(watch, func(string) { m.Trigger() }); err != nil && watch.Err() == nil {
+		if err := m.ports.Inspector.Watch(watch, m.stirs.add); err != nil && watch.Err() == nil {
 			m.log.Error("watching containers has ended, polling goes on", "err", err)
 		}
 	}()
@@ -50,6 +50,10 @@ func (m *Manager) turn(ctx context.Context) {
 		case <-m.trigger:
 			m.hear(time.Now())
 			timer.Reset(max(gap-time.Since(last), 0))
+		case <-m.stirs.poke:
+			if m.stir(time.Now()) {
+				timer.Reset(max(gap-time.Since(last), 0))
+			}
 		case <-timer.C:
 			m.turned()
 			gap = m.timeCycle(ctx)
@@ -179,6 +183,10 @@ func (m *Manager) drain(ctx context.Context) {
 			f()
 			continue
 		case <-m.trigger:
+		case <-m.stirs.poke:
+			if !m.stir(time.Now()) {
+				continue
+			}
 		case <-tick.C:
 		}
 		m.runCycle(ctx)

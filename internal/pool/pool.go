@@ -109,6 +109,7 @@ type Manager struct {
 	split      *plan.Split // nil where no other daemon shares the jobs
 	cycle      uint64
 	cycleTook  time.Duration // the last one
+	removals   int           // under way
 	started    time.Time
 	jobsWait   bool // as of the last cycle
 	orders     orders
@@ -118,6 +119,7 @@ type Manager struct {
 	ends     *places // likewise for removals
 	results  chan result
 	trigger  chan struct{}
+	stirs    *stirs
 	requests chan func() // to be called by the loop
 	// announced are jobs that events have named, for the loop to take.
 	announced struct {
@@ -202,7 +204,7 @@ func New(cfg Config, ports Ports, log *slog.Logger) *Manager {
 		starts: newPlaces(cfg.ParallelStarts), ends: newPlaces(cfg.ParallelStarts),
 		pace: newPace(cfg.Pace), arrivals: newArrivals(), told: newTold(),
 		orders:  orders{pools: make(map[string]plan.Pause), runners: make(map[string]plan.Pause)},
-		results: make(chan result), trigger: make(chan struct{}, 1), requests: make(chan func()), stopping: stopping, cutStarts: cutStarts,
+		results: make(chan result), trigger: make(chan struct{}, 1), stirs: newStirs(), requests: make(chan func()), stopping: stopping, cutStarts: cutStarts,
 		ready: func() {},
 	}
 	m.conditions = newConditions(log, m.tell)

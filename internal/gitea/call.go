@@ -9,6 +9,7 @@ import (
 // The kinds of request, as Options.Observe names them.
 const (
 	KindVersion    = "version"
+	KindMethods    = "methods"
 	KindPing       = "ping"
 	KindLogin      = "login"
 	KindQueued     = "jobs_queued"
@@ -48,8 +49,8 @@ type call struct {
 	scope  plan.Scope
 	// access is what it asks of the API token.
 	access access
-	// since is the first Gitea version that has the function, if not all do.
-	since string
+	// needs is what the server must be able to do for it, "" if all can.
+	needs plan.Capability
 
 	answer answer
 }

@@ -48,6 +48,13 @@ func (p *capability) do(ctx context.Context, f func() error, decided func(error)
 	}
 }
 
+// has reports whether the function is known to be there.
+func (p *capability) has() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.known && !p.missing
+}
+
 func (p *capability) probe(done chan struct{}, f func() error, decided func(error) bool) (err error) {
 	defer func() {
 		p.mu.Lock()

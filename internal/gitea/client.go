@@ -9,7 +9,9 @@
 // error page and a redirected delete are errors, and no list is called
 // complete unless it has as many entries as the server says there are.
 //
-// What the server can do is found out by asking it, not by its version.
+// What the server can do is found out by asking it; its version is the hint
+// where it does not answer, and says when to ask again. A call for what the
+// server is known to lack is refused with plan.ErrUnsupported and not made.
 package gitea
 
 import (
@@ -20,7 +22,6 @@ import (
 	"net/url"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"code.gitea.io/actions-proto-go/ping/v1/pingv1connect"
@@ -89,10 +90,7 @@ type Client struct {
 	ping       pingv1connect.PingServiceClient
 	deregister *connect.Client[runnerext.DeregisterRequest, runnerext.DeregisterResponse]
 
-	found         found
-	canDisable    capability
-	canDeregister capability
-	mintByGet     atomic.Bool // the server has only the older form
+	found *found
 
 	login struct {
 		sync.Mutex
@@ -120,7 +118,8 @@ func New(o Options) (*Client, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	httpClient, err := newHTTPClient(o)
+	found := newFound()
+	httpClient, err := newHTTPClient(o, found.distrust)
 	if err != nil {
 		return nil, err
 	}
@@ -130,6 +129,7 @@ func New(o Options) (*Client, error) {
 		token:     o.Token,
 		http:      httpClient,
 		log:       o.Logger,
+		found:     found,
 	}
 	rpc := base + "/api/actions"
 	limit := connect.WithReadMaxBytes(maxBody)

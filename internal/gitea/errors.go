@@ -147,13 +147,11 @@ func (c *Client) explainMissing(ctx context.Context, call *call, status *StatusE
 		return fmt.Errorf("%w: %s (%w)", plan.ErrNotFound, owner, status)
 	}
 	version, err := c.version(ctx)
-	switch {
-	case err != nil:
+	if err != nil {
 		return fmt.Errorf("%w; %w", status, err)
-	case call.since != "":
-		return fmt.Errorf("%w: this needs Gitea %s or later, and the server is %s (HTTP %d)", plan.ErrUnsupported, call.since, version, status.Status)
 	}
-	return fmt.Errorf("%w: the server is Gitea %s (HTTP %d)", plan.ErrUnsupported, version, status.Status)
+	c.found.shows(call.needs, false)
+	return fmt.Errorf("%w: %s (HTTP %d)", plan.ErrUnsupported, needed(call.needs, capabilitiesOf(version)), status.Status)
 }
 
 // missingOwner says what may be missing when Gitea does not find what a scope

@@ -119,7 +119,9 @@ func (c *Client) CreateHook(ctx context.Context, scope plan.Scope, url string, s
 		return Hook{}, c.failHook(ctx, call, err)
 	}
 	made := toHook(h)
-	if !slices.Contains(made.Events, eventJob) {
+	knows := slices.Contains(made.Events, eventJob)
+	c.found.shows(plan.CanSendJobEvents, knows)
+	if !knows {
 		err := fmt.Errorf("%w: it does not know the event %s, which needs Gitea %s or later", plan.ErrUnsupported, eventJob, sinceHookJobs)
 		return Hook{}, c.fail(ctx, call, errors.Join(err, c.DeleteHook(ctx, scope, made.ID)))
 	}

@@ -66,7 +66,7 @@ func jobsCall(kind, what string, scope plan.Scope) *call {
 		repeat: true,
 		scope:  scope,
 		access: access{level: "read"},
-		since:  sinceJobs,
+		needs:  plan.CanListJobs,
 	}
 }
 

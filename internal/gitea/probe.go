@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 
 	pingv1 "code.gitea.io/actions-proto-go/ping/v1"
 	"connectrpc.com/connect"
@@ -32,11 +31,7 @@ func (c *Client) Probe(ctx context.Context) (Server, error) {
 	if err != nil {
 		return Server{}, fmt.Errorf("probe server: %w", err)
 	}
-	server := Server{
-		Version: version,
-		// Forgejo names the Gitea release it is compatible with.
-		Forgejo: strings.Contains(version, forgejoMark),
-	}
+	server := Server{Version: version, Forgejo: productOf(version) == plan.ProductForgejo}
 	call := &call{kind: KindPing, repeat: true}
 	_, err = c.ping.Ping(withCall(ctx, call), connect.NewRequest(&pingv1.PingRequest{Data: "scaler"}))
 	switch {

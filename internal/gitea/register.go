@@ -51,6 +51,9 @@ func (c *Client) Register(ctx context.Context, token plan.Secret, reg plan.Regis
 	if r.GetId() == 0 || r.GetUuid() == "" || r.GetToken() == "" {
 		return plan.Identity{}, fmt.Errorf("%s: the answer lacks an id, a UUID or a token", call.what)
 	}
+	if reg.Ephemeral {
+		c.found.shows(plan.CanEndRunners, r.GetEphemeral())
+	}
 	return plan.Identity{
 		ID:        r.GetId(),
 		UUID:      r.GetUuid(),
@@ -182,7 +185,7 @@ const deregisterProcedure = "/runner.v1.RunnerService/Deregister"
 // runner (any more).
 func (c *Client) Deregister(ctx context.Context, id plan.Identity) error {
 	answered := false
-	err := c.canDeregister.do(ctx, func() error {
+	err := c.found.deregister().do(ctx, func() error {
 		call := &call{kind: KindDeregister}
 		req := connect.NewRequest(&runnerext.DeregisterRequest{Id: id.ID, Uuid: id.UUID, Token: id.Token.Reveal()})
 		authenticate(req, id)

@@ -24,7 +24,7 @@ func (c *Client) Runners(ctx context.Context, scope plan.Scope) (plan.RunnerList
 		repeat: true,
 		scope:  scope,
 		access: access{level: "read", manage: true},
-		since:  sinceRunners,
+		needs:  plan.CanListRunners,
 	}
 	at, err := c.at(ctx, scope, call)
 	if err != nil {
@@ -70,36 +70,27 @@ func (c *Client) Runner(ctx context.Context, scope plan.Scope, id int64) (plan.S
 
 // SetRunnerDisabled says whether the server may give a runner new jobs; a job
 // that it has is not touched. Errors are those of Runner, with
-// plan.ErrUnsupported where the server cannot do this (Gitea < 1.26), which
-// the client remembers.
+// plan.ErrUnsupported where the server cannot do this (Gitea < 1.26).
 func (c *Client) SetRunnerDisabled(ctx context.Context, scope plan.Scope, id int64, disabled bool) error {
 	verb := "enable"
 	if disabled {
 		verb = "disable"
 	}
 	call := runnerCall(KindDisable, verb, "write", scope, id)
-	call.since = sinceDisable
-	err := c.canDisable.do(ctx, func() error {
-		at, err := c.at(ctx, scope, call)
-		if err != nil {
-			return err
-		}
-		r, _, err := at.update(id, sdk.EditActionRunnerOption{Disabled: &disabled})
-		if err == nil {
-			err = checkRunner(r, id)
-		}
-		if err != nil {
-			return c.explain(ctx, call, err)
-		}
-		if r.Disabled != disabled {
-			return errors.New("the server accepted this and did not do it")
-		}
-		return nil
-	}, foundOrGone)
+	call.needs = plan.CanDisableRunners
+	at, err := c.at(ctx, scope, call)
 	if err != nil {
-		return fmt.Errorf("%s: %w", call.what, err)
+		return c.fail(ctx, call, err)
 	}
-	return nil
+	r, _, err := at.update(id, sdk.EditActionRunnerOption{Disabled: &disabled})
+	switch {
+	case err != nil:
+	case checkRunner(r, id) != nil:
+		err = checkRunner(r, id)
+	case r.Disabled != disabled:
+		err = errors.New("the server accepted this and did not do it")
+	}
+	return c.fail(ctx, call, err)
 }
 
 // DeleteRunner deletes a runner, whether it has a job or not: the server does
@@ -108,6 +99,7 @@ func (c *Client) SetRunnerDisabled(ctx context.Context, scope plan.Scope, id int
 // those of Runner.
 func (c *Client) DeleteRunner(ctx context.Context, scope plan.Scope, id int64) error {
 	call := runnerCall(KindDelete, "delete", "write", scope, id)
+	call.needs = plan.CanDeleteRunners
 	at, err := c.at(ctx, scope, call)
 	if err != nil {
 		return c.fail(ctx, call, err)
@@ -128,13 +120,9 @@ func runnerCall(kind, verb, level string, scope plan.Scope, id int64) *call {
 		runner: true,
 		scope:  scope,
 		access: access{level: level, manage: true},
-		since:  sinceRunners,
+		needs:  plan.CanListRunners,
 	}
 }
-
-// foundOrGone reports whether an outcome shows that the server has the
-// function it was asked for.
-func foundOrGone(err error) bool { return err == nil || errors.Is(err, plan.ErrNotFound) }
 
 // checkRunner refuses an answer that is not about the runner asked for.
 func checkRunner(r *sdk.ActionRunner, id int64) error {

@@ -10,13 +10,6 @@ import (
 	"scaler.io/scaler/internal/plan"
 )
 
-// The Gitea versions that brought each function, for advice only.
-const (
-	sinceJobs    = "1.25"
-	sinceRunners = "1.24"
-	sinceDisable = "1.26"
-)
-
 // access says what a function asks of the API token and its user.
 type access struct {
 	level string // read or write
@@ -124,8 +117,9 @@ func repoEndpoints(c *sdk.Client, owner, repo string) endpoints {
 	}
 }
 
-// at returns the endpoints of a scope for one operation. Those of a user are
-// the API token owner's, whoever is meant, so the two must agree.
+// at returns the endpoints of a scope for one operation, or plan.ErrUnsupported
+// if the server is known to lack it. Those of a user are the API token owner's,
+// whoever is meant, so the two must agree.
 func (c *Client) at(ctx context.Context, s plan.Scope, call *call) (endpoints, error) {
 	if s.Kind == plan.ScopeUser {
 		login, err := c.Login(ctx)
@@ -140,6 +134,11 @@ func (c *Client) at(ctx context.Context, s plan.Scope, call *call) (endpoints, e
 	client, err := c.rest(ctx, call)
 	if err != nil {
 		return endpoints{}, err
+	}
+	if call.needs != "" {
+		if err := c.can(ctx, call); err != nil {
+			return endpoints{}, err
+		}
 	}
 	return endpointsOf(client, s), nil
 }

@@ -38,14 +38,14 @@ func (c *Client) MintToken(ctx context.Context, scope plan.Scope) (plan.Secret, 
 // mint tries the form that worked last, and the other one if the server does
 // not know it.
 func (c *Client) mint(ctx context.Context, scope plan.Scope, call *call) (string, error) {
-	byGet := c.mintByGet.Load()
+	byGet := c.found.mintsByGet()
 	token, err := c.mintBy(ctx, scope, call, byGet)
 	if err == nil || !lacksFunction(call.answer) {
 		return token, err
 	}
 	token, err = c.mintBy(ctx, scope, call, !byGet)
 	if err == nil {
-		c.mintByGet.Store(!byGet)
+		c.found.setMintsByGet(!byGet)
 	}
 	return token, err
 }

@@ -2,6 +2,7 @@ package gitea
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -27,8 +28,9 @@ var (
 
 // newHTTPClient stacks, from the outside: the standard client, the retrying
 // client, the standard client again for redirects and the timeout of an
-// attempt, recorder, and the network.
-func newHTTPClient(o Options) (*http.Client, error) {
+// attempt, recorder, and the network. failed is called after each request that
+// has shown that the server is away or in trouble.
+func newHTTPClient(o Options, failed func()) (*http.Client, error) {
 	network := o.Transport
 	if network == nil {
 		var err error
@@ -46,7 +48,7 @@ func newHTTPClient(o Options) (*http.Client, error) {
 	}
 	retrying := &retryablehttp.Client{
 		HTTPClient: &http.Client{
-			Transport:     &recorder{next: network, userAgent: userAgent, observe: o.Observe},
+			Transport:     &recorder{next: network, userAgent: userAgent, observe: o.Observe, failed: failed},
 			CheckRedirect: checkRedirect,
 			Timeout:       timeout,
 		},
@@ -126,6 +128,7 @@ type recorder struct {
 	hold      hold
 	userAgent string
 	observe   func(kind string, err error, took time.Duration)
+	failed    func()
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -152,6 +155,9 @@ func (t *recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 			body:        body,
 		}
 		t.hold.heed(call.answer)
+	}
+	if err != nil && !errors.Is(err, context.Canceled) || err == nil && resp.StatusCode >= http.StatusInternalServerError {
+		t.failed()
 	}
 	if t.observe != nil {
 		seen := err

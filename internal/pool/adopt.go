@@ -73,13 +73,10 @@ func (m *Manager) recover(ctx context.Context, c plan.Container, now time.Time) 
 	switch {
 	case errors.Is(err, plan.ErrNotFound):
 		return rec, nil // it never got one
-	case unreachable(err):
+	case unreachable(err), err == nil && len(data) == 0: // it has been emptied
 		return m.recoverByName(ctx, rec)
 	case err != nil:
 		return state.Record{}, fmt.Errorf("read .runner of container %s: %w", c.ID, err)
-	}
-	if len(data) == 0 {
-		return m.recoverByName(ctx, rec)
 	}
 	id, err := register.ParseDotRunner(data)
 	if err != nil || id.Name != c.Runner {

@@ -49,8 +49,10 @@ const keptEvents = 4096
 // I/O.
 func wire(cfg *config.Config, store *state.Store, log *slog.Logger, change ...func(*pool.Config)) (parts, error) {
 	calls, meter := server.NewCalls(), server.NewMeter()
+	running := new(atomic.Pointer[config.Config])
+	running.Store(cfg)
 	options := giteaOptions(cfg, log)
-	options.Observe = calls.Observe
+	options.Observe, options.Labels = calls.Observe, func() []string { return running.Load().LabelNames() }
 	client, err := gitea.New(options)
 	if err != nil {
 		return parts{}, err
@@ -63,8 +65,7 @@ func wire(cfg *config.Config, store *state.Store, log *slog.Logger, change ...fu
 	p := parts{gitea: client, engine: engine, calls: calls, meter: meter, delivered: server.NewDeliveries(), journal: journal.New(keptEvents),
 		registrar: register.New(client, client, registrationTokens(cfg), cfg.Limits.Registrations)}
 	p.trend = trend.New(func() plan.Status { return p.fleet.Status() })
-	p.running = new(atomic.Pointer[config.Config])
-	p.running.Store(cfg)
+	p.running = running
 	fleetCfg := fleetConfig(cfg, store.Instance())
 	for _, c := range change {
 		c(&fleetCfg)
@@ -91,7 +92,7 @@ func giteaOptions(cfg *config.Config, log *slog.Logger) gitea.Options {
 	return gitea.Options{
 		URL: cfg.Gitea.InternalURL, RunnerURL: cfg.Gitea.URL, Token: cfg.Gitea.APIToken.Read,
 		CAFile: cfg.Gitea.TLS.CAFile, InsecureSkipVerify: cfg.Gitea.TLS.InsecureSkipVerify,
-		Timeout: cfg.Gitea.RequestTimeout, UserAgent: "scaler/" + readBuildInfo().Version, Logger: log,
+		Timeout: cfg.Gitea.RequestTimeout, UserAgent: "scaler/" + readBuildInfo().Version, Logger: log, Labels: cfg.LabelNames,
 	}
 }
 

@@ -32,6 +32,8 @@ const (
 	KindHookTest   = "hook_test"
 	KindAccount    = "account"
 	KindTokenMake  = "api_token_make"
+	KindRepo       = "repository"
+	KindCreate     = "runner_create"
 )
 
 // call is one operation. It travels in the context of its requests, so that

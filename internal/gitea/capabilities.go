@@ -34,10 +34,14 @@ func (c *Client) Capabilities(ctx context.Context) (plan.Capabilities, error) {
 	return caps, nil
 }
 
-// known is what is known of the server, which is asked only if nothing is.
+// known is what is known of the server, which is asked only if nothing is. Without
+// an API token it is not asked, since nothing comes of the call that follows.
 func (c *Client) known(ctx context.Context) (plan.Capabilities, error) {
 	if caps, known := c.found.latest(); known {
 		return caps, nil
+	}
+	if _, err := c.apiToken(); err != nil {
+		return plan.Capabilities{}, err
 	}
 	return c.Capabilities(ctx)
 }

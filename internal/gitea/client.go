@@ -58,6 +58,10 @@ type Options struct {
 	CAFile string
 	// InsecureSkipVerify accepts any certificate.
 	InsecureSkipVerify bool
+	// Labels returns the names of the labels of all runners that there are or
+	// may be. Forgejo before 14 lists no jobs without them. It must be safe for
+	// concurrent use.
+	Labels func() []string
 	// Timeout bounds one attempt of one request, its answer included. The
 	// default is DefaultTimeout.
 	Timeout   time.Duration
@@ -92,6 +96,9 @@ type Client struct {
 
 	found *found
 
+	labels  func() []string
+	forgejo forgejo
+
 	login struct {
 		sync.Mutex
 		name  string
@@ -115,6 +122,9 @@ func New(o Options) (*Client, error) {
 	if o.Token == nil {
 		o.Token = func() (plan.Secret, error) { return "", nil }
 	}
+	if o.Labels == nil {
+		o.Labels = func() []string { return nil }
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -127,10 +137,12 @@ func New(o Options) (*Client, error) {
 		url:       base,
 		runnerURL: runnerURL,
 		token:     o.Token,
+		labels:    o.Labels,
 		http:      httpClient,
 		log:       o.Logger,
 		found:     found,
 	}
+	c.forgejo.lists, c.forgejo.repos = make(map[plan.Scope]jobsSeen), make(map[int64]repoName)
 	rpc := base + "/api/actions"
 	limit := connect.WithReadMaxBytes(maxBody)
 	c.runners = runnerv1connect.NewRunnerServiceClient(httpClient, rpc, limit)

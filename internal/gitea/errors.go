@@ -139,7 +139,7 @@ func (c *Client) explainMissing(ctx context.Context, call *call, status *StatusE
 	case !status.fromGitea:
 	case strings.Contains(status.Message, "No permission"):
 		return fmt.Errorf("%w: it belongs to another scope, that of the registration token it was made with (%w)", plan.ErrDenied, status)
-	case call.runner && (owner == "" || strings.HasPrefix(status.Message, "Runner not found")):
+	case call.runner && (owner == "" || strings.HasPrefix(status.Message, "Runner not found") || strings.HasPrefix(status.Message, "runner with ID")):
 		return fmt.Errorf("%w (%w)", plan.ErrNotFound, status)
 	case call.runner:
 		return fmt.Errorf("%w: it is gone, or %s (%w)", plan.ErrNotFound, owner, status)

@@ -2,6 +2,7 @@ package gitea
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	sdk "code.gitea.io/sdk/gitea"
@@ -22,6 +23,9 @@ type FinishedJob struct {
 // Errors are as for QueuedJobs.
 func (c *Client) FinishedJobs(ctx context.Context, scope plan.Scope, since time.Time) (jobs []FinishedJob, complete bool, err error) {
 	call := jobsCall(KindFinished, "list finished jobs", scope)
+	if c.isForgejo(ctx) {
+		return nil, false, fmt.Errorf("%s: %w: Forgejo lists only jobs that wait or run", call.what, plan.ErrUnsupported)
+	}
 	fetch, err := c.jobPages(ctx, scope, call, "completed")
 	if err != nil {
 		return nil, false, c.fail(ctx, call, err)

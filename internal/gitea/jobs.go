@@ -24,9 +24,13 @@ var errNoList = errors.New("the answer is JSON but has no list in it")
 // to be read past.
 //
 // Errors: plan.ErrDenied, plan.ErrNotFound (no such organisation or
-// repository, or the token cannot see it), plan.ErrUnsupported (Gitea < 1.25).
+// repository, or the token cannot see it), plan.ErrUnsupported (Gitea < 1.25,
+// Forgejo < 11).
 func (c *Client) QueuedJobs(ctx context.Context, scope plan.Scope, limit int, counts func(plan.Job) bool) (plan.JobList, error) {
 	call := jobsCall(KindQueued, "list queued jobs", scope)
+	if c.isForgejo(ctx) {
+		return c.forgejoQueued(ctx, scope, call, limit, counts)
+	}
 	fetch, err := c.jobPages(ctx, scope, call, plan.JobQueued)
 	if err != nil {
 		return plan.JobList{}, c.fail(ctx, call, err)
@@ -51,6 +55,9 @@ func (c *Client) QueuedJobs(ctx context.Context, scope plan.Scope, limit int, co
 // as for QueuedJobs.
 func (c *Client) RunningJobs(ctx context.Context, scope plan.Scope) (plan.JobList, error) {
 	call := jobsCall(KindRunning, "list running jobs", scope)
+	if c.isForgejo(ctx) {
+		return c.forgejoRunning(ctx, scope, call)
+	}
 	fetch, err := c.jobPages(ctx, scope, call, plan.JobInProgress)
 	if err != nil {
 		return plan.JobList{}, c.fail(ctx, call, err)

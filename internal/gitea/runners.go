@@ -16,7 +16,8 @@ import (
 // contact, so pages shift while runners poll.
 //
 // Errors: plan.ErrDenied, plan.ErrNotFound (no such organisation or
-// repository, or the token cannot see it), plan.ErrUnsupported (Gitea < 1.24).
+// repository, or the token cannot see it), plan.ErrUnsupported (Gitea < 1.24,
+// Forgejo < 15).
 func (c *Client) Runners(ctx context.Context, scope plan.Scope) (plan.RunnerList, error) {
 	call := &call{
 		kind:   KindRunners,
@@ -25,6 +26,9 @@ func (c *Client) Runners(ctx context.Context, scope plan.Scope) (plan.RunnerList
 		scope:  scope,
 		access: access{level: "read", manage: true},
 		needs:  plan.CanListRunners,
+	}
+	if c.isForgejo(ctx) {
+		return c.forgejoRunners(ctx, scope, call)
 	}
 	at, err := c.at(ctx, scope, call)
 	if err != nil {
@@ -54,6 +58,9 @@ func (c *Client) Runners(ctx context.Context, scope plan.Scope) (plan.RunnerList
 // if the runner is gone, and plan.ErrDenied if it belongs to another scope.
 func (c *Client) Runner(ctx context.Context, scope plan.Scope, id int64) (plan.ServerRunner, error) {
 	call := runnerCall(KindRunner, "read", "read", scope, id)
+	if c.isForgejo(ctx) {
+		return c.forgejoRunner(ctx, scope, call, id)
+	}
 	at, err := c.at(ctx, scope, call)
 	if err != nil {
 		return plan.ServerRunner{}, c.fail(ctx, call, err)
@@ -70,7 +77,8 @@ func (c *Client) Runner(ctx context.Context, scope plan.Scope, id int64) (plan.S
 
 // SetRunnerDisabled says whether the server may give a runner new jobs; a job
 // that it has is not touched. Errors are those of Runner, with
-// plan.ErrUnsupported where the server cannot do this (Gitea < 1.26).
+// plan.ErrUnsupported where the server cannot do this (Gitea < 1.26, and
+// any Forgejo).
 func (c *Client) SetRunnerDisabled(ctx context.Context, scope plan.Scope, id int64, disabled bool) error {
 	verb := "enable"
 	if disabled {

@@ -3,6 +3,7 @@ package gitea
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"strings"
 
 	sdk "code.gitea.io/sdk/gitea"
@@ -121,24 +122,44 @@ func repoEndpoints(c *sdk.Client, owner, repo string) endpoints {
 // if the server is known to lack it. Those of a user are the API token owner's,
 // whoever is meant, so the two must agree.
 func (c *Client) at(ctx context.Context, s plan.Scope, call *call) (endpoints, error) {
-	if s.Kind == plan.ScopeUser {
-		login, err := c.Login(ctx)
-		if err != nil {
-			return endpoints{}, err
-		}
-		if !strings.EqualFold(login, s.Owner) {
-			return endpoints{}, fmt.Errorf("%w: Gitea shows a user's runners and jobs to that user only, and the API token belongs to %s; "+
-				"use a token of %s, or the scope instance with a site administrator's", plan.ErrDenied, login, s.Owner)
-		}
+	if err := c.may(ctx, s, call); err != nil {
+		return endpoints{}, err
 	}
 	client, err := c.rest(ctx, call)
 	if err != nil {
 		return endpoints{}, err
 	}
-	if call.needs != "" {
-		if err := c.can(ctx, call); err != nil {
-			return endpoints{}, err
+	return endpointsOf(client, s), nil
+}
+
+// may refuses the scope of a user that the API token does not belong to, and what
+// the server is known to lack.
+func (c *Client) may(ctx context.Context, s plan.Scope, call *call) error {
+	if s.Kind == plan.ScopeUser {
+		login, err := c.Login(ctx)
+		if err != nil {
+			return err
+		}
+		if !strings.EqualFold(login, s.Owner) {
+			return fmt.Errorf("%w: the server shows a user's runners and jobs to that user only, and the API token belongs to %s; "+
+				"use a token of %s, or the scope instance with a site administrator's", plan.ErrDenied, login, s.Owner)
 		}
 	}
-	return endpointsOf(client, s), nil
+	if call.needs == "" {
+		return nil
+	}
+	return c.can(ctx, call)
+}
+
+// pathOf is where the API of a scope begins, below /api/v1.
+func pathOf(s plan.Scope) string {
+	switch s.Kind {
+	case plan.ScopeOrg:
+		return "/orgs/" + url.PathEscape(s.Owner)
+	case plan.ScopeUser:
+		return "/user"
+	case plan.ScopeRepo:
+		return "/repos/" + url.PathEscape(s.Owner) + "/" + url.PathEscape(s.Repo)
+	}
+	return "/admin"
 }

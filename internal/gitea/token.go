@@ -2,11 +2,9 @@ package gitea
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 
 	"scaler.io/scaler/internal/plan"
 )
@@ -85,43 +83,18 @@ func lacksFunction(a answer) bool {
 // mintOld asks in the form of Gitea before 1.25. It is a plain request over
 // the same client because the SDK has lost this form.
 func (c *Client) mintOld(ctx context.Context, scope plan.Scope, call *call) (string, error) {
-	req, err := http.NewRequestWithContext(withCall(ctx, call), http.MethodGet, c.url+"/api/v1"+oldMintPath(scope), nil)
-	if err != nil {
-		return "", err
-	}
-	token, err := c.apiToken()
-	if err != nil {
-		return "", err
-	}
-	req.Header.Set("Authorization", "token "+token.Reveal())
-	resp, err := c.http.Do(req)
-	if err != nil {
-		return "", err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode >= 300 {
-		return "", newStatusError(call.answer)
-	}
 	var body struct {
 		Token string `json:"token"`
 	}
-	if err := json.NewDecoder(resp.Body).Decode(&body); err != nil {
-		return "", fmt.Errorf("decode answer: %w", err)
-	}
-	return body.Token, nil
+	_, err := c.send(ctx, call, http.MethodGet, oldMintPath(scope), nil, &body)
+	return body.Token, err
 }
 
 // oldMintPath is the path below /api/v1. That of the instance is the one that
 // has no "actions" in it.
 func oldMintPath(s plan.Scope) string {
-	const last = "/actions/runners/registration-token"
-	switch s.Kind {
-	case plan.ScopeOrg:
-		return "/orgs/" + url.PathEscape(s.Owner) + last
-	case plan.ScopeUser:
-		return "/user" + last
-	case plan.ScopeRepo:
-		return "/repos/" + url.PathEscape(s.Owner) + "/" + url.PathEscape(s.Repo) + last
+	if s.Kind == plan.ScopeInstance {
+		return "/admin/runners/registration-token"
 	}
-	return "/admin/runners/registration-token"
+	return pathOf(s) + "/actions/runners/registration-token"
 }

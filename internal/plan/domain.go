@@ -85,7 +85,16 @@ type Job struct {
 	// is queued.
 	RunnerID   int64
 	RunnerName string
-	// QueuedAt is the creation time that the server reports.
+	// TaskID is what the runner's own log calls the job once it has it, 0 where
+	// the server does not say.
+	TaskID int64
+	// Handle names this attempt of the job where a runner can be bound to one;
+	// else it is empty.
+	Handle string
+	// Barred, if not empty, says why no runner whatever gets the job.
+	Barred string
+	// QueuedAt is the creation time that the server reports, or else when it
+	// was first seen in a list.
 	QueuedAt time.Time
 	// SeenAt is when the daemon first saw it queued, by the daemon's clock.
 	SeenAt time.Time

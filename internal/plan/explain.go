@@ -155,6 +155,9 @@ func (c *computation) answer(i, j int) PoolAnswer {
 	p, job := c.pools[i], c.jobs[j].Job
 	a := PoolAnswer{Pool: p.Name, Scope: p.Scope.String(), Labels: append([]string{}, p.Labels...), Waiting: c.assigned.count[i],
 		Starting: p.count.Starting, Idle: p.count.Idle, Busy: p.count.Busy, Leaving: p.count.Leaving, Max: p.Max, Obstacles: []Obstacle{}}
+	if job.Barred != "" {
+		a.Obstacles = append(a.Obstacles, Obstacle{Kind: ObstacleLabel, Reason: job.Barred})
+	}
 	var lacks []string
 	for _, l := range job.Labels {
 		if !slices.Contains(p.Labels, l) && !slices.Contains(lacks, l) {

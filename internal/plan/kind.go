@@ -24,6 +24,9 @@ func newKinds(m *Matcher, c *ceilings) *kinds {
 
 // of is the kind of a job, or none if no pool may serve it.
 func (k *kinds) of(job *Job) int32 {
+	if job.Barred != "" {
+		return none
+	}
 	// The set is built where it is going to stay if it is new.
 	n := len(k.sets)
 	k.sets = append(k.sets, k.covering(job.Repo)...)

@@ -14,7 +14,7 @@ import (
 // case-sensitive, and the runner's scope covers the repository. For many jobs
 // or pools a Matcher gives the same answer at less cost.
 func (p Pool) Serves(job Job) bool {
-	return p.Scope.Covers(job.Repo) && hasAll(p.Labels, job.Labels)
+	return job.Barred == "" && p.Scope.Covers(job.Repo) && hasAll(p.Labels, job.Labels)
 }
 
 // hasAll reports whether a list of labels has all those that are wanted.
@@ -77,6 +77,9 @@ func (m *Matcher) Serves(job Job) bool { return m.First(job) != none }
 
 // First is the first of the pools whose runners may take the job, or -1.
 func (m *Matcher) First(job Job) int {
+	if job.Barred != "" {
+		return none
+	}
 	var words [8]uint64
 	set := poolSet(words[:])
 	if m.width > len(words) {

@@ -28,6 +28,8 @@ func (r *refusals) of(job *Job, kind int32) refusal {
 	switch {
 	case len(r.pools) == 0:
 		return refusal{why: "no pool is configured", kind: ObstacleLabel}
+	case job.Barred != "":
+		return refusal{why: job.Barred, kind: ObstacleLabel}
 	case kind == none:
 		why := r.whyNoPool(job)
 		return refusal{why: why, kind: r.short.kind()}

@@ -89,6 +89,8 @@ func (c *computation) remedies(j int) []string {
 	switch {
 	case len(c.pools) == 0:
 		return nil
+	case job.Barred != "":
+		return []string{"It waits until somebody cancels it: its workflow has to be corrected."}
 	case labelled:
 		return []string{"It waits until a pool with these labels has a registration token whose scope covers " + job.Repo + "."}
 	case covered:

@@ -111,8 +111,10 @@ func TestDoctorFaults(t *testing.T) {
 		}, failed, []string{"version", "no Gitea at", "base URL"}},
 		{"clock is off", giteatest.Options{}, func(t *testing.T, w *ward) { w.before = dated(-time.Hour) }, failed, []string{"clock of Gitea's host", "1h0m", "behind", "timedatectl"}},
 		{"clock is off a little", giteatest.Options{}, func(t *testing.T, w *ward) { w.before = dated(20 * time.Second) }, warning, []string{"clock of Gitea's host", "ahead of", "timedatectl"}},
-		{"Forgejo", giteatest.Options{Version: "15.0.0+gitea-1.22.0"}, nil, failed, []string{"version", "Forgejo", "use a Gitea"}},
-		{"no ephemeral runners", giteatest.Options{Version: "1.23.1"}, nil, failed, []string{"version", "1.23.1", "ephemeral", "upgrade it to 1.24"}},
+		{"no ephemeral runners", old("gitea-1.23"), nil, warning, []string{"end ephemeral runners", "Instead: the runner ends itself", "upgrade to Gitea 1.24"}},
+		{"no jobs and no events", old("gitea-1.23"), nil, warning, []string{"list queued and running jobs", "upgrade to Gitea 1.25", "set webhook", "pushed"}},
+		{"no jobs but events", old("gitea-1.24"), nil, warning, []string{"list queued and running jobs", "set webhook", "which jobs wait"}},
+		{"an old server is not refused", old("gitea-1.22"), nil, doctor.ResultOK, []string{"registration token of instance", "allowed"}},
 		{"no Actions", giteatest.Options{}, func(t *testing.T, w *ward) {
 			w.before = func(h http.Handler) http.Handler {
 				return http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
@@ -124,9 +126,9 @@ func TestDoctorFaults(t *testing.T) {
 				})
 			}
 		}, failed, []string{"Actions", "ENABLED = true"}},
-		{"jobs cannot be listed", giteatest.Options{DisableJobs: true}, nil, failed, []string{"list jobs of instance", "upgrade Gitea to 1.25"}},
-		{"runners cannot be listed", giteatest.Options{DisableRunners: true}, nil, failed, []string{"list runners of instance", "upgrade Gitea to 1.25"}},
-		{"runners cannot be disabled", giteatest.Options{DisablePatch: true}, nil, warning, []string{"disable runners of instance", "upgrade Gitea to 1.26", "runs-on is empty"}},
+		{"jobs cannot be listed", giteatest.Options{DisableJobs: true}, nil, warning, []string{"list queued and running jobs", "upgrade to Gitea 1.25"}},
+		{"runners cannot be listed", giteatest.Options{DisableRunners: true}, nil, warning, []string{"list runners", "Instead: the runners' logs", "upgrade to Gitea 1.24"}},
+		{"runners cannot be disabled", giteatest.Options{DisablePatch: true}, nil, warning, []string{"disable runners", "empty runs-on", "Instead: a runner is withdrawn", "upgrade to Gitea 1.26"}},
 		{"wrong API token", giteatest.Options{APIToken: "another-token"}, nil, failed, []string{"list runners of instance", "missing, wrong or expired", "write:admin"}},
 		{"token that reads only", giteatest.Options{APIToken: "another-token"}, func(t *testing.T, w *ward) {
 			w.server.AddAPIToken(doctorToken, giteatest.APIUser{Login: "root", Admin: true, Scopes: []string{"read:admin"}})

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"net"
 	"net/url"
 	"strings"
@@ -15,10 +14,6 @@ import (
 	"scaler.io/scaler/internal/gitea"
 	"scaler.io/scaler/internal/plan"
 )
-
-// noRunner is the id of a runner that no server has: what may be done to a
-// runner is tried on it. Ids count up from 1.
-const noRunner = math.MaxInt64
 
 // What clocks may differ by before it is told, and before it is a fault. The
 // server's is read to the second.
@@ -35,6 +30,7 @@ func (e *exam) giteaChecks() []doctor.Check {
 	list := []doctor.Check{
 		{ID: "gitea.way", Group: groupGitea, Subject: e.cfg.Gitea.InternalURL, Timeout: e.cfg.Gitea.RequestTimeout + shortCheck, Run: e.checkGiteaWay},
 		{ID: "gitea.server", Group: groupGitea, Subject: "version", Needs: []string{"gitea.way"}, Timeout: longCheck, Run: e.checkServer},
+		{ID: "gitea.can", Group: groupGitea, Subject: "what it can do", Needs: []string{"gitea.server"}, Timeout: longCheck, Run: e.checkCapabilities},
 	}
 	seen := map[plan.Scope]bool{}
 	for _, t := range e.cfg.RegistrationTokens {
@@ -153,78 +149,6 @@ func tellClock(r *doctor.Report, subject string, theirs, ours time.Time, remedy 
 	}
 }
 
-// checkServer asks which server it is, and whether it has what is needed.
-func (e *exam) checkServer(ctx context.Context, r *doctor.Report) {
-	s, err := e.gitea.Probe(ctx)
-	ephemeral := false
-	for _, p := range e.cfg.Pools {
-		ephemeral = ephemeral || p.Ephemeral
-	}
-	tellServer(r, s, err, ephemeral)
-}
-
-// tellServer reports what a probe found.
-func tellServer(r *doctor.Report, s gitea.Server, err error, ephemeral bool) {
-	switch {
-	case err != nil && s.Version == "":
-		r.Fail("version", err.Error(), "see that gitea.url is Gitea's own base URL, as a browser shows it before the first page's name")
-		return
-	case s.Forgejo:
-		r.Fail("version", "it is Forgejo "+s.Version+", whose API for runners and jobs is another one", "use a Gitea of version 1.25 or newer")
-		return
-	case err != nil:
-		r.Fail("Actions", err.Error(), "write ENABLED = true into the section [actions] of app.ini and restart Gitea, or let the proxy pass /api/actions on")
-		return
-	}
-	if ephemeral && older(s.Version, 1, 24) {
-		r.Fail("version", "Gitea "+s.Version+" knows no ephemeral runners", "upgrade it to 1.24 or newer, or set ephemeral: false")
-		return
-	}
-	r.OK("version", "Gitea %s, with Actions", s.Version)
-}
-
-// older reports whether a version is before another one. One that cannot be read
-// is not.
-func older(version string, major, minor int) bool {
-	var a, b int
-	if n, err := fmt.Sscanf(version, "%d.%d", &a, &b); n != 2 || err != nil {
-		return false
-	}
-	return a < major || a == major && b < minor
-}
-
-// checkScope tries all that the API token has to be allowed at a scope. Nothing
-// is changed by it.
-func checkScope(ctx context.Context, r *doctor.Report, client *gitea.Client, scope plan.Scope, hooks bool) {
-	remedy := fmt.Sprintf("under Settings > Applications in Gitea, make a token that has %s; put it in the place of the one that gitea.api_token names", gitea.PermissionAdvice(scope))
-	list, err := client.Runners(ctx, scope)
-	if !tellPermission(r, "list runners of "+scope.String(), fmt.Sprintf("%d there now", len(list.Runners)), err, remedy) {
-		return // the others would say the same
-	}
-	_, err = client.QueuedJobs(ctx, scope, 1, nil)
-	tellPermission(r, "list jobs of "+scope.String(), "allowed", err, remedy)
-	err = client.DeleteRunner(ctx, scope, noRunner)
-	if errors.Is(err, plan.ErrNotFound) {
-		err = nil
-	}
-	tellPermission(r, "delete runners of "+scope.String(), "allowed", err, remedy)
-	err = client.SetRunnerDisabled(ctx, scope, noRunner, true)
-	switch {
-	case errors.Is(err, plan.ErrUnsupported):
-		r.Warn("disable runners of "+scope.String(), err.Error(),
-			"upgrade Gitea to 1.26 or newer; until then a runner on its way out can still be given a job whose runs-on is empty, and waits for it")
-	default:
-		if errors.Is(err, plan.ErrNotFound) {
-			err = nil
-		}
-		tellPermission(r, "disable runners of "+scope.String(), "allowed", err, remedy)
-	}
-	if hooks {
-		_, err = client.Hooks(ctx, scope)
-		tellPermission(r, "webhooks of "+scope.String(), "allowed", err, remedy)
-	}
-}
-
 // tellPermission reports how a try has ended.
 func tellPermission(r *doctor.Report, subject, good string, err error, remedy string) bool {
 	switch {
@@ -232,7 +156,7 @@ func tellPermission(r *doctor.Report, subject, good string, err error, remedy st
 		r.OK(subject, "%s", good)
 		return true
 	case errors.Is(err, plan.ErrUnsupported):
-		remedy = "upgrade Gitea to 1.25 or newer"
+		remedy = "see docs/compatibility.md for what each release can do"
 	case errors.Is(err, plan.ErrNotFound):
 		remedy = "correct the scope in registration_tokens, or use a token of a user who owns it"
 	case !errors.Is(err, plan.ErrDenied):

@@ -212,7 +212,9 @@ func (p *proof) close(ctx context.Context) error {
 		errs = append(errs, fmt.Errorf("container of %s", c.Runner))
 	}
 	runners, err := p.parts.gitea.Runners(ctx, p.scope)
-	errs = append(errs, err)
+	if !errors.Is(err, plan.ErrUnsupported) { // then its identity is kept for the next
+		errs = append(errs, err)
+	}
 	left := slices.DeleteFunc(runners.Runners, func(r plan.ServerRunner) bool { return !p.made[r.Name] })
 	for _, r := range left {
 		errs = append(errs, fmt.Errorf("runner %s in Gitea", r.Name))

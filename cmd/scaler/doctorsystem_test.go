@@ -240,14 +240,6 @@ func TestRemediesOfAWay(t *testing.T) {
 	wantFound(t, one(t, func(_ context.Context, r *doctor.Report) { tellWay(r, named, "gitea.url") }), doctor.ResultFailed, "name h.example", "no such host", "getent hosts h.example")
 }
 
-func TestOlder(t *testing.T) {
-	for version, want := range map[string]bool{"1.23.8": true, "1.24.0": false, "1.26.0+dev-g1": false, "2.0.0": false, "0.9.1": true, "development": false} {
-		if older(version, 1, 24) != want {
-			t.Errorf("%s before 1.24 is %v", version, !want)
-		}
-	}
-}
-
 func TestCannotRun(t *testing.T) {
 	self := os.Args[0]
 	if why := cannotRun(self, docker.Facts{OS: "linux", Arch: "s390x"}); !strings.Contains(why, "the engine for linux/s390x") {

@@ -189,3 +189,12 @@ func one(t *testing.T, run func(context.Context, *doctor.Report)) []doctor.Findi
 	t.Helper()
 	return doctor.Run(t.Context(), []doctor.Check{{ID: "one", Timeout: time.Minute, Run: run}}, nil)
 }
+
+// old is a server of another release.
+func old(name string) giteatest.Options {
+	p, err := giteatest.ParseProfile(name)
+	if err != nil {
+		panic(err)
+	}
+	return giteatest.Options{Profile: p}
+}

@@ -27,7 +27,7 @@ func (s *setUp) askGitea(ctx context.Context) error {
 	for {
 		answer, err := s.ask(ctx, question{
 			text: "Gitea's URL", flag: "url", def: s.was.url(), given: given, check: checkURL,
-			help: "The address that you see Gitea under in a browser, up to its first page, such as\nhttps://git.example.com. It needs version 1.25 or newer, with Actions switched on.",
+			help: "The address that you see Gitea under in a browser, up to its first page, such as\nhttps://git.example.com. It is Gitea 1.22 or newer, or Forgejo 7 or newer, with Actions\nswitched on.",
 		})
 		if err != nil {
 			return err
@@ -110,7 +110,13 @@ func (s *setUp) lookAtGitea(ctx context.Context) (good bool, wrong string) {
 				return
 			}
 			server, err := client.Probe(ctx)
-			tellServer(r, server, err, true)
+			tellServer(r, server, err)
+			if err == nil {
+				s.can, err = client.Capabilities(ctx)
+			}
+			if err == nil {
+				tellMissing(r, s.can, false)
+			}
 		}})
 	return good, wrong
 }

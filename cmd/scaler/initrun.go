@@ -35,8 +35,9 @@ type setUp struct {
 	who     gitea.Account // whose it is; the login is empty if the token does not say it
 	made    string        // name of an API token that this run made
 	client  *gitea.Client
-	gateway string // address of this host for containers, if it is known
-	cpus    int    // of the engine's host, 0 if it is not known
+	can     plan.Capabilities // of the server
+	gateway string            // address of this host for containers, if it is known
+	cpus    int               // of the engine's host, 0 if it is not known
 	local   []string
 	written bool
 	left    error // what could not be taken back

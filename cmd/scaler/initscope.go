@@ -58,7 +58,7 @@ func (s *setUp) offeredScopes(ctx context.Context) (offered []choice, err error)
 	who := s.who
 	add := func(scope plan.Scope, what string) {
 		if s.login.Name == "" { // the token says more than the list
-			if _, err := s.client.Runners(ctx, scope); err != nil {
+			if _, err := s.client.Runners(ctx, scope); err != nil && !errors.Is(err, plan.ErrUnsupported) {
 				return
 			}
 		}

@@ -30,9 +30,13 @@ type server interface {
 	DeleteRunner(ctx context.Context, scope plan.Scope, id int64) error
 }
 
-// minter gets a scope's registration token from Gitea's API.
+// minter gets by the server's API what no token of the configuration is there for.
 type minter interface {
+	// MintToken returns a scope's registration token.
 	MintToken(ctx context.Context, scope plan.Scope) (plan.Secret, error)
+	// CreateRunner makes a runner without a registration token. Where the server
+	// cannot do that the error wraps plan.ErrUnsupported, and nothing was made.
+	CreateRunner(ctx context.Context, scope plan.Scope, reg plan.Registration) (plan.Identity, error)
 }
 
 // Token is a registration token of the configuration.
@@ -179,9 +183,20 @@ func (r *Registrar) Check(name string) error {
 // Register registers a runner with the named token. It makes at most one
 // runner: a call whose answer was lost is not repeated, and the caller finds
 // what it may have made by its name. A minted token that the server refuses
-// is minted anew once, since a refusal makes no runner.
+// is minted anew once, since a refusal makes no runner; none is minted where the
+// server makes runners without one.
 func (r *Registrar) Register(ctx context.Context, name string, reg plan.Registration) (id plan.Identity, err error) {
-	err = r.Use(ctx, name, reg.Name, func(ctx context.Context, token plan.Secret) (err error) {
+	t, err := r.turn(ctx, name, reg.Name)
+	if err != nil {
+		return plan.Identity{}, err
+	}
+	if t.Read == nil {
+		id, err = r.minter.CreateRunner(ctx, t.Scope, reg)
+		if !errors.Is(err, plan.ErrUnsupported) {
+			return id, err
+		}
+	}
+	err = r.use(ctx, t, func(ctx context.Context, token plan.Secret) (err error) {
 		id, err = r.server.Register(ctx, token, reg)
 		return err
 	})
@@ -192,16 +207,29 @@ func (r *Registrar) Register(ctx context.Context, name string, reg plan.Registra
 // registrations. An error of it that wraps plan.ErrTokenRejected is taken note
 // of; a minted token is then minted anew, and register called once more.
 func (r *Registrar) Use(ctx context.Context, name, runner string, register func(ctx context.Context, token plan.Secret) error) error {
+	t, err := r.turn(ctx, name, runner)
+	if err != nil {
+		return err
+	}
+	return r.use(ctx, t, register)
+}
+
+// turn returns the named token once a registration with it may be made.
+func (r *Registrar) turn(ctx context.Context, name, runner string) (Token, error) {
 	t, known := r.token(name)
 	if !known {
-		return fmt.Errorf("register runner %s: registration token %s is not configured", runner, name)
+		return Token{}, fmt.Errorf("register runner %s: registration token %s is not configured", runner, name)
 	}
 	if err := r.usable(name); err != nil {
-		return fmt.Errorf("register runner %s: %w", runner, err)
+		return Token{}, fmt.Errorf("register runner %s: %w", runner, err)
 	}
 	if err := r.pace.Wait(ctx); err != nil {
-		return fmt.Errorf("register runner %s: wait for a turn under limits.registrations: %w", runner, err)
+		return Token{}, fmt.Errorf("register runner %s: wait for a turn under limits.registrations: %w", runner, err)
 	}
+	return t, nil
+}
+
+func (r *Registrar) use(ctx context.Context, t Token, register func(ctx context.Context, token plan.Secret) error) error {
 	for attempt := 0; ; attempt++ {
 		value, err := r.value(ctx, t)
 		if err != nil {
@@ -209,12 +237,12 @@ func (r *Registrar) Use(ctx context.Context, name, runner string, register func(
 		}
 		err = register(ctx, value)
 		if !errors.Is(err, plan.ErrTokenRejected) {
-			r.accept(name)
+			r.accept(t.Name)
 			return err
 		}
-		r.reject(name, value)
+		r.reject(t.Name, value)
 		if t.Read != nil || attempt > 0 {
-			return fmt.Errorf("use registration token %s (scope %s): %w", name, t.Scope, err)
+			return fmt.Errorf("use registration token %s (scope %s): %w", t.Name, t.Scope, err)
 		}
 	}
 }

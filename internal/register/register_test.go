@@ -24,6 +24,8 @@ type fakeServer struct {
 	runners    map[int64]plan.ServerRunner
 	calls      []string
 	rpc        bool  // has the Deregister call
+	creates    bool  // makes runners without a registration token
+	failCreate error // answer to that
 	incomplete bool  // lists are partial
 	fail       error // answer of every call on runners
 }
@@ -84,6 +86,14 @@ func (f *fakeServer) MintToken(context.Context, plan.Scope) (plan.Secret, error)
 	token := f.mints[0]
 	f.mints = f.mints[1:]
 	return token, nil
+}
+
+func (f *fakeServer) CreateRunner(_ context.Context, scope plan.Scope, reg plan.Registration) (plan.Identity, error) {
+	if !f.creates {
+		return plan.Identity{}, fmt.Errorf("create runner: %w", plan.ErrUnsupported)
+	}
+	f.calls = append(f.calls, "create at "+scope.String())
+	return plan.Identity{ID: 1, Name: reg.Name, UUID: "u", Token: "t"}, f.failCreate
 }
 
 func newFake(runners ...plan.ServerRunner) *fakeServer {

@@ -5,7 +5,9 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"hash/fnv"
 	"io"
 	"net/http"
 	"strings"
@@ -25,13 +27,6 @@ type Job struct {
 	RunnerName string   `json:"runner_name"`
 }
 
-// Runner is a runner as the server lists it.
-type Runner struct {
-	ID       int64  `json:"id"`
-	Name     string `json:"name"`
-	Disabled bool   `json:"disabled"`
-}
-
 // maxPage is the most entries that the server puts on a page.
 const maxPage = 50
 
@@ -39,6 +34,13 @@ const maxPage = 50
 // answer into out, unless that is nil. A status other than 2xx is an error
 // that holds the answer.
 func (s *Server) Call(ctx context.Context, method, path string, body, out any) error {
+	return s.do(ctx, method, path, body, out, func(r *http.Request) {
+		r.Header.Set("Authorization", "token "+s.APIToken)
+	})
+}
+
+// do makes a REST call that authorize adds the credentials to.
+func (s *Server) do(ctx context.Context, method, path string, body, out any, authorize func(*http.Request)) error {
 	what := method + " " + path
 	var data []byte
 	if body != nil {
@@ -51,7 +53,7 @@ func (s *Server) Call(ctx context.Context, method, path string, body, out any) e
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}
-	req.Header.Set("Authorization", "token "+s.APIToken)
+	authorize(req)
 	req.Header.Set("Content-Type", "application/json")
 	resp, err := s.api.Do(req)
 	if err != nil {
@@ -63,7 +65,7 @@ func (s *Server) Call(ctx context.Context, method, path string, body, out any) e
 	case err != nil:
 		return fmt.Errorf("%s: %w", what, err)
 	case resp.StatusCode/100 != 2:
-		return fmt.Errorf("%s: %s: %s", what, resp.Status, answer)
+		return &statusError{what: what, status: resp.StatusCode, answer: string(answer)}
 	case out == nil:
 		return nil
 	}
@@ -71,6 +73,23 @@ func (s *Server) Call(ctx context.Context, method, path string, body, out any) e
 		return fmt.Errorf("%s: %w", what, err)
 	}
 	return nil
+}
+
+// statusError is an answer other than the wanted one.
+type statusError struct {
+	what   string
+	status int
+	answer string
+}
+
+func (e *statusError) Error() string {
+	return fmt.Sprintf("%s: %d %s: %s", e.what, e.status, http.StatusText(e.status), e.answer)
+}
+
+// missing reports whether the server has no such thing.
+func missing(err error) bool {
+	refused, ok := errors.AsType[*statusError](err)
+	return ok && (refused.status == http.StatusNotFound || refused.status == http.StatusMethodNotAllowed)
 }
 
 // call is Call for a call that must succeed.
@@ -102,8 +121,14 @@ func (s *Server) CreateRepo(t testing.TB, repo string) {
 // AddWorkflow commits a workflow under a file name.
 func (s *Server) AddWorkflow(t testing.TB, repo, file, text string) {
 	t.Helper()
-	s.call(t, http.MethodPost, "/repos/"+repo+"/contents/.gitea/workflows/"+file, map[string]any{
-		"message": "add " + file, "content": base64.StdEncoding.EncodeToString([]byte(text)),
+	s.AddFile(t, repo, ".gitea/workflows/"+file, text)
+}
+
+// AddFile commits a new file, which runs the workflows that say on: push.
+func (s *Server) AddFile(t testing.TB, repo, path, text string) {
+	t.Helper()
+	s.call(t, http.MethodPost, "/repos/"+repo+"/contents/"+path, map[string]any{
+		"message": "add " + path, "content": base64.StdEncoding.EncodeToString([]byte(text)),
 	}, nil)
 }
 
@@ -144,18 +169,31 @@ func (s *Server) Jobs(ctx context.Context, repo, status string) ([]Job, error) {
 	return list.Jobs, nil
 }
 
-// Runners lists all runners of the server, which must not be more than fit on
-// a page.
-func (s *Server) Runners(ctx context.Context) ([]Runner, error) {
-	var list struct {
-		Runners []Runner
-		Total   int `json:"total_count"`
+// HeadJobs lists the jobs of the last commit on the branch main, as its commit
+// statuses tell of them, which every server has (services/actions/
+// commit_status.go). A job has no runner there, and an id that only these lists
+// know.
+func (s *Server) HeadJobs(ctx context.Context, repo string) ([]Job, error) {
+	var head struct {
+		SHA      string
+		Statuses []struct{ Context, Status, Description string }
 	}
-	if err := s.Call(ctx, http.MethodGet, fmt.Sprintf("/admin/actions/runners?limit=%d", maxPage), nil, &list); err != nil {
+	if err := s.Call(ctx, http.MethodGet, fmt.Sprintf("/repos/%s/commits/main/status?limit=%d", repo, maxPage), nil, &head); err != nil {
 		return nil, err
 	}
-	if list.Total != len(list.Runners) {
-		return nil, fmt.Errorf("list runners: %d of %d on the first page", len(list.Runners), list.Total)
+	jobs := make([]Job, len(head.Statuses))
+	for i, status := range head.Statuses {
+		hash := fnv.New32a()
+		_, _ = hash.Write([]byte(head.SHA + status.Context))
+		jobs[i] = Job{ID: int64(hash.Sum32()), Name: status.Context}
+		switch {
+		case status.Status != "pending":
+			jobs[i].Status, jobs[i].Conclusion = "completed", status.Status
+		case status.Description == "Has started running":
+			jobs[i].Status = "in_progress"
+		default:
+			jobs[i].Status = "queued"
+		}
 	}
-	return list.Runners, nil
+	return jobs, nil
 }

@@ -38,6 +38,8 @@ JWT_SECRET = Y29uZm9ybWFuY2UtY29uZm9ybWFuY2UtY29uZm9ybWE
 ISSUE_INDEXER_TYPE = db
 [actions]
 ENABLED = true
+[webhook]
+ALLOWED_HOST_LIST = *
 [cron.update_checker]
 ENABLED = false
 [log]
@@ -46,20 +48,20 @@ LEVEL = Warn
 ROOT_PATH = %[1]s/log
 `
 
-// writeConfig writes the server's app.ini and returns its path.
-func writeConfig(t testing.TB, dir, base string) string {
+// writeConfig writes the server's app.ini, which the server adds secrets of its
+// own to.
+func (c *command) writeConfig(t testing.TB, base string) {
 	t.Helper()
 	host, port, err := net.SplitHostPort(strings.TrimPrefix(base, "http://"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	static := os.Getenv("SCALER_GITEA_STATIC")
+	static := c.Static
 	if static == "" {
-		static = dir
+		static = c.dir
 	}
-	file := filepath.Join(dir, "app.ini")
-	if err := os.WriteFile(file, fmt.Appendf(nil, configText, dir, host, port, base, static), 0o600); err != nil {
+	c.config = filepath.Join(c.dir, "app.ini")
+	if err := os.WriteFile(c.config, fmt.Appendf(nil, configText, c.dir, host, port, base, static), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return file
 }

@@ -1,27 +1,18 @@
-// Package realgitea runs a real Gitea for tests: a server of its own in a
-// fresh directory, with an administrator, an API token and a registration
-// token. It speaks plain HTTP and JSON, so that what a test sees of the server
-// does not pass through the code under test.
+// Package realgitea runs a real Gitea or Forgejo for tests: a server of its
+// own in a fresh directory, with an administrator, an API token and a
+// registration token. It speaks plain HTTP and JSON, so that what a test sees
+// of the server does not pass through the code under test.
 //
 // It serves the conformance checks of the in-memory server and the end-to-end
 // test. The invariant that it protects: nothing of a server outlives its test.
 package realgitea
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
-	"net/http/cookiejar"
-	"net/url"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"regexp"
-	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -40,15 +31,19 @@ const (
 	stopTimeout  = 20 * time.Second
 )
 
-// Server is a running Gitea. Its methods may be called concurrently.
+// Server is a running server. Its methods may be called concurrently, but for
+// Upgrade.
 type Server struct {
 	URL               string // without a final slash
 	Host              string // IP address that it listens on
+	Version           string // as the server says it
 	APIToken          string // the administrator's, with all scopes
 	RegistrationToken string // the instance's
 
-	api *http.Client
-	web *http.Client // signed in on the pages
+	program command
+	process *process
+	api     *http.Client
+	web     *http.Client // signed in on the pages
 }
 
 // Start runs the Gitea that SCALER_GITEA_BIN names until the test ends, on a
@@ -58,26 +53,38 @@ type Server struct {
 // services/actions/init.go). Without a binary the test is skipped.
 func Start(t testing.TB, host, registrationToken string) *Server {
 	t.Helper()
-	bin := os.Getenv("SCALER_GITEA_BIN")
-	if bin == "" {
-		t.Skip("SCALER_GITEA_BIN does not name a Gitea binary")
-	}
-	dir := t.TempDir()
+	return StartBinary(t, fromEnvironment(t), host, registrationToken)
+}
+
+// StartBinary is Start for a named server. One that cannot be given a
+// registration token (Gitea before 1.23, Forgejo) has one of its own.
+func StartBinary(t testing.TB, b Binary, host, registrationToken string) *Server {
+	t.Helper()
 	s := &Server{
 		URL: "http://" + FreeAddress(t, host), Host: host, RegistrationToken: registrationToken,
-		api: &http.Client{Timeout: callTimeout, Transport: &http.Transport{MaxIdleConnsPerHost: 4}},
+		program: command{Binary: b, dir: t.TempDir(), token: registrationToken},
+		api:     &http.Client{Timeout: callTimeout, Transport: &http.Transport{MaxIdleConnsPerHost: 4}},
 	}
-	program := command{bin: bin, dir: dir, config: writeConfig(t, dir, s.URL), token: registrationToken}
-	program.run(t, "migrate")
-	out := program.run(t, "admin", "user", "create", "--admin", "--username", Admin, "--password", Password,
-		"--email", "root@example.invalid", "--must-change-password=false",
-		"--access-token", "--access-token-name", "all", "--access-token-scopes", "all")
-	if s.APIToken = regexp.MustCompile(`\b[0-9a-f]{40}\b`).FindString(out); s.APIToken == "" {
-		t.Fatalf("no API token in what Gitea said:\n%s", out)
-	}
-	s.serve(t, program)
+	s.program.writeConfig(t, s.URL)
+	s.program.run(t, "migrate")
+	s.program.run(t, "admin", "user", "create", "--admin", "--username", Admin, "--password", Password,
+		"--email", "root@example.invalid", "--must-change-password=false")
+	t.Cleanup(func() { s.process.stop(t) })
+	s.serve(t)
+	s.makeToken(t)
+	s.adoptToken(t)
 	s.signIn(t)
 	return s
+}
+
+// Upgrade replaces the server's program by another one, which goes on with
+// the same data, at the same address.
+func (s *Server) Upgrade(t testing.TB, b Binary) {
+	t.Helper()
+	s.process.stop(t)
+	s.program.Binary = b
+	s.program.writeConfig(t, s.URL)
+	s.serve(t)
 }
 
 // FreeAddress returns an address of the host that was free a moment ago.
@@ -91,69 +98,16 @@ func FreeAddress(t testing.TB, host string) string {
 	return l.Addr().String()
 }
 
-// command is Gitea's command line.
-type command struct{ bin, dir, config, token string }
-
-func (c command) prepare(ctx context.Context, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, c.bin, append([]string{"--config", c.config}, args...)...)
-	cmd.Env = []string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + c.dir, "GITEA_WORK_DIR=" + c.dir,
-		"GITEA_RUNNER_REGISTRATION_TOKEN=" + c.token,
-	}
-	return cmd
-}
-
-// run runs a command to its end and returns what it said.
-func (c command) run(t testing.TB, args ...string) string {
+// serve starts the server and waits until it answers.
+func (s *Server) serve(t testing.TB) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), setupTimeout)
-	defer cancel()
-	out, err := c.prepare(ctx, args...).CombinedOutput()
-	if err != nil {
-		t.Fatalf("gitea %s: %v\n%s", strings.Join(args[:min(len(args), 3)], " "), err, out)
+	s.process = s.program.start(t, "web")
+	if err := s.await(t.Context(), s.process.exited); err != nil {
+		t.Fatalf("%s web: %v\n%s\n%s", s.program.Profile, err, s.process.output(), s.program.log())
 	}
-	return string(out)
-}
-
-// log is what Gitea has logged.
-func (c command) log() []byte {
-	text, _ := os.ReadFile(filepath.Join(c.dir, "log", "gitea.log")) // it may have none yet
-	return text
-}
-
-// serve starts the server, waits until it answers, and stops it after the
-// test.
-func (s *Server) serve(t testing.TB, program command) {
-	t.Helper()
-	var said bytes.Buffer
-	cmd := program.prepare(context.WithoutCancel(t.Context()), "web")
-	cmd.Stdout, cmd.Stderr = &said, &said
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	exited := make(chan struct{})
-	go func() {
-		defer close(exited)
-		_ = cmd.Wait()
-	}()
-	t.Cleanup(func() {
-		select {
-		case <-exited:
-			t.Errorf("gitea web ended by itself: %s\n%s%s", cmd.ProcessState, said.Bytes(), program.log())
-			return
-		default:
-		}
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		select {
-		case <-exited:
-		case <-time.After(stopTimeout):
-			_ = cmd.Process.Kill()
-			<-exited
-		}
-	})
-	if err := s.await(t.Context(), exited); err != nil {
-		t.Fatalf("gitea web: %v\n%s", err, program.log())
-	}
+	var got struct{ Version string }
+	s.call(t, http.MethodGet, "/version", nil, &got)
+	s.Version = got.Version
 }
 
 // await waits until the server answers.
@@ -180,28 +134,31 @@ func (s *Server) await(ctx context.Context, exited <-chan struct{}) error {
 	}
 }
 
-// signIn signs the administrator in on the pages, for what REST cannot do.
-func (s *Server) signIn(t testing.TB) {
+// makeToken makes the administrator's API token.
+func (s *Server) makeToken(t testing.TB) {
 	t.Helper()
-	jar, err := cookiejar.New(nil)
-	if err != nil {
-		t.Fatal(err)
+	var made struct {
+		Token string `json:"sha1"`
 	}
-	s.web = &http.Client{Jar: jar, Timeout: callTimeout, Transport: s.api.Transport,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	s.Submit(t, "/user/login", url.Values{"user_name": {Admin}, "password": {Password}})
+	err := s.do(t.Context(), http.MethodPost, "/users/"+Admin+"/tokens", map[string]any{"name": "all", "scopes": []string{"all"}},
+		&made, func(r *http.Request) { r.SetBasicAuth(Admin, Password) })
+	if err != nil || made.Token == "" {
+		t.Fatalf("make an API token: %v", err)
+	}
+	s.APIToken = made.Token
 }
 
-// Submit posts a form to a page, by its path, as a signed-in administrator
-// does.
-func (s *Server) Submit(t testing.TB, page string, form url.Values) {
+// adoptToken takes the registration token that the server has, where it tells
+// without making one anew: where it was given one, that is the same.
+func (s *Server) adoptToken(t testing.TB) {
 	t.Helper()
-	resp, err := s.web.PostForm(s.URL+page, form)
-	if err != nil {
+	var got struct{ Token string }
+	err := s.Call(t.Context(), http.MethodGet, "/admin/runners/registration-token", nil, &got)
+	switch {
+	case missing(err): // Gitea from 1.26 on, which takes the one that it is given
+	case err != nil:
 		t.Fatal(err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	if resp.StatusCode >= http.StatusBadRequest {
-		t.Fatalf("post to %s: %s", page, resp.Status)
+	default:
+		s.RegistrationToken = got.Token
 	}
 }

@@ -55,8 +55,10 @@ func parseBinaries(text string) ([]Binary, error) {
 	return all, nil
 }
 
-// fromEnvironment is the Gitea that SCALER_GITEA_BIN names.
-func fromEnvironment(t testing.TB) Binary {
+// Default is the Gitea that SCALER_GITEA_BIN names, and SCALER_GITEA_STATIC may
+// name the directory of its templates and options. Without it the test is
+// skipped.
+func Default(t testing.TB) Binary {
 	t.Helper()
 	path := os.Getenv("SCALER_GITEA_BIN")
 	if path == "" {

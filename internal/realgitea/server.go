@@ -46,18 +46,16 @@ type Server struct {
 	web     *http.Client // signed in on the pages
 }
 
-// Start runs the Gitea that SCALER_GITEA_BIN names until the test ends, on a
-// free port of the host, an IP address. SCALER_GITEA_STATIC may name the
-// directory of Gitea's templates and options, for a binary without them
-// inside. The registration token needs 32 characters or more (Gitea,
-// services/actions/init.go). Without a binary the test is skipped.
+// Start runs the Default server.
 func Start(t testing.TB, host, registrationToken string) *Server {
 	t.Helper()
-	return StartBinary(t, fromEnvironment(t), host, registrationToken)
+	return StartBinary(t, Default(t), host, registrationToken)
 }
 
-// StartBinary is Start for a named server. One that cannot be given a
-// registration token (Gitea before 1.23, Forgejo) has one of its own.
+// StartBinary runs a server until the test ends, on a free port of the host,
+// an IP address. The registration token needs 32 characters or more (Gitea,
+// services/actions/init.go). A server that cannot be given one (Gitea before
+// 1.23, Forgejo) has one of its own.
 func StartBinary(t testing.TB, b Binary, host, registrationToken string) *Server {
 	t.Helper()
 	s := &Server{

@@ -23,6 +23,7 @@ type settings struct {
 	Pools       []pool
 	InternalURL string // by default the server itself
 	Gateway     string // its URL; by default there is none
+	Webhook     string // the URL where events are sent to; by default there is none
 	HTTP        string // the address of its metrics; by default there is none
 	Swarm       string // the instance id of a daemon on a Swarm; by default it uses the engine
 	OnShutdown  string
@@ -41,11 +42,15 @@ type pool struct {
 	Persistent         bool
 	SelfRegister       bool
 	DockerSocket       bool
+	Official           bool // the image's own entrypoint runs it, as in the official images
 	IdleTimeout        string
 }
 
 // GatewayListen is the address of the gateway's URL.
 func (s settings) GatewayListen() string { return strings.TrimPrefix(s.Gateway, "http://") }
+
+// WebhookListen is the address of the webhook's URL.
+func (s settings) WebhookListen() string { return strings.TrimPrefix(s.Webhook, "http://") }
 
 // daemon is a scaler with a configuration and a state of its own. It can be
 // started again after it has ended.

@@ -37,6 +37,7 @@ func (r *rig) importImage(t *testing.T, runner string) {
 	ctx, cancel := context.WithTimeout(t.Context(), dockerTimeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "docker", "import", "-c", "WORKDIR /data", "-c", "ENV PATH=/bin HOME=/root",
+		"-c", `ENTRYPOINT ["/bin/entrypoint"]`,
 		"-c", "LABEL "+testLabel+"="+r.id, "-", r.image)
 	cmd.Stdin = &root
 	if out, err := cmd.CombinedOutput(); err != nil {

@@ -77,6 +77,11 @@ func (r *rig) watch(t *testing.T, repo string) *watch { return r.watchAt(t, repo
 
 // watchAt is watch at a pace of its own.
 func (r *rig) watchAt(t *testing.T, repo string, every time.Duration) *watch {
+	return startWatch(t, every, func(ctx context.Context) ([]realgitea.Job, error) { return r.gitea.Jobs(ctx, repo, "") })
+}
+
+// startWatch looks at jobs until the test ends.
+func startWatch(t *testing.T, every time.Duration, look func(context.Context) ([]realgitea.Job, error)) *watch {
 	w := &watch{jobs: make(map[int64]course), changed: make(chan struct{})}
 	ctx, cancel := context.WithCancel(t.Context())
 	var looking sync.WaitGroup
@@ -86,7 +91,7 @@ func (r *rig) watchAt(t *testing.T, repo string, every time.Duration) *watch {
 		defer pace.Stop()
 		for before := time.Now(); ctx.Err() == nil; {
 			asked := time.Now()
-			jobs, err := r.gitea.Jobs(ctx, repo, "")
+			jobs, err := look(ctx)
 			w.note(jobs, err, before, asked, time.Now())
 			before = asked
 			select {

@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -35,16 +34,33 @@ const (
 
 // rig is what the checks share: a server, a runner image and the binary.
 type rig struct {
-	gitea  *realgitea.Server
-	scaler string // path of the binary
-	image  string
-	id     string // value of testLabel, and name of the runners' network
-	repos  int
+	gitea   *realgitea.Server
+	scaler  string // path of the binary
+	image   string
+	id      string // value of testLabel, and name of the runners' network
+	address string // of this machine in that network
+	repos   int
 }
 
 // newRig builds and starts everything, and sees to it that nothing is left
 // after the test. It skips the test if something is missing that it needs.
 func newRig(t *testing.T) *rig {
+	t.Helper()
+	b := realgitea.Default(t)
+	return newEngineRig(t).on(t, b)
+}
+
+// on is the rig with a server of its own.
+func (r *rig) on(t *testing.T, b realgitea.Binary) *rig {
+	t.Helper()
+	c := *r
+	c.repos = 0
+	c.gitea = realgitea.StartBinary(t, b, r.address, "e2e-registration-token-"+rand.Text())
+	return &c
+}
+
+// newEngineRig is newRig without a server.
+func newEngineRig(t *testing.T) *rig {
 	t.Helper()
 	runner := os.Getenv("SCALER_RUNNER_BIN")
 	if runner == "" {
@@ -54,8 +70,7 @@ func newRig(t *testing.T) *rig {
 	id := "e2e-" + strings.ToLower(rand.Text())[:12]
 	r := &rig{id: id, image: "scaler-" + id + ":latest", scaler: filepath.Join(t.TempDir(), "scaler")}
 	t.Cleanup(func() { r.clean(t) })
-	address := r.makeNetwork(t)
-	r.gitea = realgitea.Start(t, address, "e2e-registration-token-"+rand.Text())
+	r.address = r.makeNetwork(t)
 	mustBuild(t, r.scaler, "../../cmd/scaler")
 	r.importImage(t, runner)
 	return r
@@ -154,7 +169,7 @@ func (r *rig) sweep(t *testing.T) {
 		t.Errorf("clean up: %v", err)
 	}
 	for _, runner := range runners {
-		if err := r.gitea.Call(ctx, http.MethodDelete, fmt.Sprintf("/admin/actions/runners/%d", runner.ID), nil, nil); err != nil {
+		if err := r.gitea.DeleteRunner(ctx, runner.ID); err != nil {
 			t.Logf("clean up: %v", err) // it may have gone by itself
 		}
 	}

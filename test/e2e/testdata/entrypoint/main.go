@@ -46,5 +46,9 @@ func run() error {
 	if err := os.Unsetenv("GITEA_RUNNER_REGISTRATION_TOKEN"); err != nil {
 		return err
 	}
-	return syscall.Exec(runner, append([]string{runner, "daemon"}, config...), os.Environ())
+	args := append([]string{runner, "daemon"}, config...)
+	if os.Getenv("GITEA_RUNNER_ONCE") != "" {
+		args = append(args, "--once")
+	}
+	return syscall.Exec(runner, args, os.Environ())
 }

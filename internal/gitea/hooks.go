@@ -19,6 +19,7 @@ import (
 const (
 	eventJob  = "workflow_job"
 	eventPush = "push"
+	eventPull = "pull_request"
 )
 
 // sinceHookJobs is the Gitea version that brought the event workflow_job. Older
@@ -33,6 +34,9 @@ type Hook struct {
 	ContentType string // "json" or "form"
 	Active      bool
 	Events      []string
+	// signs is true where the server has no workflow_job events: then one that
+	// tells of pushes is a sign that jobs may come.
+	signs bool
 }
 
 // Fault says why the hook does not send what a receiver of workflow_job events
@@ -41,14 +45,22 @@ func (h Hook) Fault() string {
 	switch {
 	case !h.Active:
 		return "it is not active"
-	case !slices.Contains(h.Events, eventJob):
-		return "it does not send the event " + eventJob
+	case !slices.Contains(h.Events, h.wanted()):
+		return "it does not send the event " + h.wanted()
 	case h.Type != string(sdk.HookTypeGitea):
 		return "its type is " + h.Type
 	case h.ContentType != "json":
 		return "its content type is " + h.ContentType
 	}
 	return ""
+}
+
+// wanted is the event that it has to send.
+func (h Hook) wanted() string {
+	if h.signs {
+		return eventPush
+	}
+	return eventJob
 }
 
 // Hooks lists the webhooks of exactly this scope; those of plan.ScopeInstance
@@ -91,13 +103,14 @@ func (c *Client) Hooks(ctx context.Context, scope plan.Scope) ([]Hook, error) {
 	}
 	out := make([]Hook, 0, len(l.items))
 	for _, h := range l.items {
-		out = append(out, toHook(h))
+		out = append(out, c.toHook(ctx, h))
 	}
 	return out, nil
 }
 
 // CreateHook makes a webhook that sends workflow_job events, signed with the
-// secret, to the URL. It does not look whether there is one already. Each call
+// secret, to the URL; where the server has none, pushes and
+// pull requests, which are a sign that jobs may come. It does not look whether there is one already. Each call
 // that reaches the server makes one, so it is never repeated. Errors are those
 // of Hooks.
 func (c *Client) CreateHook(ctx context.Context, scope plan.Scope, url string, secret plan.Secret) (Hook, error) {
@@ -111,17 +124,21 @@ func (c *Client) CreateHook(ctx context.Context, scope plan.Scope, url string, s
 		// Without it the hook is only a model for those of new repositories.
 		config["is_system_webhook"] = "true"
 	}
-	h, _, err := at.create(sdk.CreateHookOption{Type: sdk.HookTypeGitea, Config: config, Events: []string{eventJob}, Active: true})
+	events := []string{eventJob}
+	if c.lacksJobEvents(ctx) {
+		events = append(events, eventPush, eventPull)
+	}
+	h, _, err := at.create(sdk.CreateHookOption{Type: sdk.HookTypeGitea, Config: config, Events: events, Active: true})
 	if err == nil && (h == nil || h.ID <= 0) {
 		err = errors.New("the answer is JSON but not about a webhook")
 	}
 	if err != nil {
 		return Hook{}, c.failHook(ctx, call, err)
 	}
-	made := toHook(h)
-	knows := slices.Contains(made.Events, eventJob)
+	knows := slices.Contains(h.Events, eventJob)
 	c.found.shows(plan.CanSendJobEvents, knows)
-	if !knows {
+	made := c.toHook(ctx, h)
+	if !knows && !slices.Contains(h.Events, eventPush) {
 		err := fmt.Errorf("%w: it does not know the event %s, which needs Gitea %s or later", plan.ErrUnsupported, eventJob, sinceHookJobs)
 		return Hook{}, c.fail(ctx, call, errors.Join(err, c.DeleteHook(ctx, scope, made.ID)))
 	}
@@ -269,6 +286,13 @@ func oneHookCall(kind, verb string, scope plan.Scope, id int64) *call {
 	return call
 }
 
-func toHook(h *sdk.Hook) Hook {
-	return Hook{ID: h.ID, URL: h.Config["url"], Type: h.Type, ContentType: h.Config["content_type"], Active: h.Active, Events: h.Events}
+func (c *Client) toHook(ctx context.Context, h *sdk.Hook) Hook {
+	return Hook{ID: h.ID, URL: h.Config["url"], Type: h.Type, ContentType: h.Config["content_type"], Active: h.Active, Events: h.Events, signs: c.lacksJobEvents(ctx)}
+}
+
+// lacksJobEvents reports whether the server is known to have no workflow_job
+// events.
+func (c *Client) lacksJobEvents(ctx context.Context) bool {
+	caps, err := c.known(ctx)
+	return err == nil && !caps.JobEvents
 }

@@ -2,7 +2,11 @@ package gitea_test
 
 import (
 	"errors"
+	"slices"
+	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"scaler.io/scaler/internal/gitea"
 	"scaler.io/scaler/internal/giteatest"
@@ -30,6 +34,52 @@ func TestHooksOfAServer(t *testing.T) {
 		}
 		checkHooks(t, client, realgitea.Admin)
 	})
+}
+
+// TestHooksOfOldServers: where there are no events about jobs, pushes are a sign
+// that some may come; once there are, that is not enough any more.
+func TestHooksOfOldServers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, client := aside(t, giteatest.Options{Profile: profile(t, "gitea-1.22")})
+		made, err := client.CreateHook(t.Context(), instance, "http://127.0.0.1:1/webhook", "a-secret-of-the-hook")
+		if err != nil || made.Fault() != "" || !slices.Contains(made.Events, "push") {
+			t.Fatalf("hook %+v, %v", made, err)
+		}
+		server.SetProfile(profile(t, "gitea-1.24"))
+		time.Sleep(time.Second) // before that its version is not read again
+		if _, err := client.Capabilities(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		hooks, err := client.Hooks(t.Context(), instance)
+		if err != nil || len(hooks) != 1 || !strings.Contains(hooks[0].Fault(), "workflow_job") {
+			t.Errorf("hooks %+v, %v", hooks, err)
+		}
+	})
+}
+
+// aside serves an in-memory server without a network, so that time can pass by
+// itself, and returns it with a client.
+func aside(t *testing.T, o giteatest.Options) (*giteatest.Server, *gitea.Client) {
+	t.Helper()
+	o.RegistrationToken, o.APIToken = regToken, apiToken
+	server := giteatest.New(o)
+	t.Cleanup(server.Close)
+	client, err := gitea.New(gitea.Options{
+		URL: giteatest.BaseURL, Token: func() (plan.Secret, error) { return apiToken, nil }, Transport: server.Client().Transport,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return server, client
+}
+
+func profile(t *testing.T, name string) giteatest.Profile {
+	t.Helper()
+	p, err := giteatest.ParseProfile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
 }
 
 func checkHooks(t *testing.T, client *gitea.Client, login string) {

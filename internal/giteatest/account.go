@@ -79,7 +79,8 @@ func (s *Server) listMyRepos(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	list := []map[string]any{}
-	for _, full := range s.db.repos {
+	for _, r := range s.db.repos {
+		full := r.name
 		owner, name, _ := strings.Cut(full, "/")
 		if user.owns(owner) {
 			list = append(list, map[string]any{"name": name, "full_name": full, "permissions": map[string]bool{"admin": true}})

@@ -82,7 +82,7 @@ func (s *Server) authenticate(w http.ResponseWriter, r *http.Request) (user APIU
 	if name, password, basic := r.BasicAuth(); basic {
 		l, known := s.db.passwords[strings.ToLower(name)]
 		if !known || l.password != password {
-			s.apiError(w, r, http.StatusUnauthorized, "invalid username, password or token")
+			s.apiError(w, r, http.StatusUnauthorized, s.credentialText())
 			return APIUser{}, false, false
 		}
 		return l.user, true, true
@@ -93,7 +93,7 @@ func (s *Server) authenticate(w http.ResponseWriter, r *http.Request) (user APIU
 	}
 	user, known := s.db.apiTokens[token]
 	if !known {
-		s.apiError(w, r, http.StatusUnauthorized, "invalid username, password or token")
+		s.apiError(w, r, http.StatusUnauthorized, s.credentialText())
 		return APIUser{}, false, false
 	}
 	return user, true, true
@@ -115,13 +115,28 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request, category stri
 	case !signed:
 		s.apiError(w, r, http.StatusUnauthorized, "token is required")
 	case !user.has(level, category):
-		s.apiError(w, r, http.StatusForbidden, fmt.Sprintf(
-			"token does not have at least one of required scope(s), required=[%s:%s], token scope=%s",
-			level, category, strings.Join(user.Scopes, ",")))
+		s.apiError(w, r, http.StatusForbidden, s.scopeText(level+":"+category, user))
 	case category == categoryAdmin && !user.Admin:
 		s.apiError(w, r, http.StatusForbidden, "user should be the site admin")
 	default:
 		return user, true
 	}
 	return user, false
+}
+
+// scopeText says which scope a token lacks, as the release does.
+func (s *Server) scopeText(required string, user APIUser) string {
+	const text = "token does not have at least one of required scope(s)"
+	if s.profile.rules.oldScopes {
+		return fmt.Sprintf("%s: [%s]", text, required)
+	}
+	return fmt.Sprintf("%s, required=[%s], token scope=%s", text, required, strings.Join(user.Scopes, ","))
+}
+
+// credentialText says that a token or password is wrong, as the release does.
+func (s *Server) credentialText() string {
+	if s.profile.rules.oldTexts {
+		return "user does not exist [uid: 0, name: ]"
+	}
+	return "invalid username, password or token"
 }

@@ -42,17 +42,19 @@ type identity struct {
 
 // runnerView is a runner in REST.
 type runnerView struct {
-	ID        int64  `json:"id"`
-	Name      string `json:"name"`
-	Status    string `json:"status"`
-	Busy      bool   `json:"busy"`
-	Disabled  bool   `json:"disabled"`
-	Ephemeral bool   `json:"ephemeral"`
-	Labels    []struct {
-		ID   int64  `json:"id"`
-		Name string `json:"name"`
-		Type string `json:"type"`
-	} `json:"labels"`
+	ID        int64       `json:"id"`
+	Name      string      `json:"name"`
+	Status    string      `json:"status"`
+	Busy      bool        `json:"busy"`
+	Disabled  bool        `json:"disabled"`
+	Ephemeral bool        `json:"ephemeral"`
+	Labels    []labelView `json:"labels"`
+}
+
+type labelView struct {
+	ID   int64  `json:"id"`
+	Name string `json:"name"`
+	Type string `json:"type"`
 }
 
 // jobView is a job in REST.
@@ -158,6 +160,31 @@ func (a answer) wantError(t *testing.T, text string) {
 	}
 }
 
+// wantRefused checks for a runner's call that fails: a Connect error where the
+// release has them, and else one that Gitea makes of a gRPC status.
+func (c client) wantRefused(t *testing.T, a answer, code, text string) {
+	t.Helper()
+	if !releaseOf(c.profile()).codes() {
+		status := map[string]string{"unauthenticated": "Unauthenticated", "internal": "Internal", "already_exists": "AlreadyExists"}[code]
+		if status != "" {
+			text = "rpc error: code = " + status + " desc = " + text
+		}
+		a.wantError(t, text)
+		return
+	}
+	var got struct{ Code, Message string }
+	a.want(t, map[string]int{"invalid_argument": 400, "unauthenticated": 401, "internal": 500, "already_exists": 409}[code], &got)
+	if got.Code != code || got.Message != text {
+		t.Errorf("got %s, want %s: %s", a.body, code, text)
+	}
+}
+
+// wantUnregistered checks for the answer to a runner that is not known.
+func (c client) wantUnregistered(t *testing.T, a answer) {
+	t.Helper()
+	c.wantRefused(t, a, "unauthenticated", "unregistered runner")
+}
+
 // wantMessage checks for a REST error.
 func (a answer) wantMessage(t *testing.T, status int, text string) {
 	t.Helper()
@@ -220,11 +247,17 @@ func (c client) report(t *testing.T, id identity, task, result string) answer {
 // runner gets a runner by REST.
 func (c client) runner(t *testing.T, id identity) (runnerView, int) {
 	t.Helper()
-	var got runnerView
 	a := c.rest(t, http.MethodGet, "/admin/actions/runners/"+id.ID, nil)
-	if a.status == http.StatusOK {
-		a.want(t, http.StatusOK, &got)
+	if a.status != http.StatusOK {
+		return runnerView{}, a.status
 	}
+	if releaseOf(c.profile()).forgejo {
+		var got forgejoRunner
+		a.want(t, http.StatusOK, &got)
+		return got.view(), a.status
+	}
+	var got runnerView
+	a.want(t, http.StatusOK, &got)
 	return got, a.status
 }
 

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
+
 	"scaler.io/scaler/internal/plan"
 )
 
@@ -22,17 +24,24 @@ type database struct {
 	// made by the API, by name.
 	passwords  map[string]login
 	madeTokens map[string]madeToken
-	owners     map[string]owner // by lower-case name
-	repos      map[string]string
-	versions   map[string]int64 // tasks version by scope key
+	owners     map[string]owner      // by lower-case name
+	repos      map[string]repository // by lower-case "owner/name"
+	versions   map[string]int64      // tasks version by scope key
 
-	lastJob, lastRun, lastTask, lastRunner int64
+	lastJob, lastRun, lastTask, lastRunner, lastOwner, lastRepo int64
 }
 
 // owner is a user or an organisation.
 type owner struct {
+	id   int64
 	name string
 	org  bool
+}
+
+// repository is a repository.
+type repository struct {
+	id   int64
+	name string // "owner/name"
 }
 
 // regToken is a registration token.
@@ -49,6 +58,7 @@ type registered struct {
 	token      string
 	name       string
 	version    string
+	about      string // description, of one that was made by the API
 	scope      plan.Scope
 	labels     []string
 	ephemeral  bool
@@ -64,11 +74,12 @@ func newDatabase() database {
 		apiTokens: map[string]APIUser{},
 		passwords: map[string]login{}, madeTokens: map[string]madeToken{},
 		owners:   map[string]owner{},
-		repos:    map[string]string{},
+		repos:    map[string]repository{},
 		versions: map[string]int64{},
 		lastJob:  1000,
 		lastRun:  500,
 		lastTask: 2000,
+		lastRepo: 100,
 	}
 }
 
@@ -76,7 +87,8 @@ func newDatabase() database {
 func (d *database) addOwner(name string, org bool) {
 	key := strings.ToLower(name)
 	if _, ok := d.owners[key]; !ok {
-		d.owners[key] = owner{name: name, org: org}
+		d.lastOwner++
+		d.owners[key] = owner{id: d.lastOwner, name: name, org: org}
 	}
 }
 
@@ -87,7 +99,8 @@ func (d *database) addRepo(repo string) {
 	d.addOwner(name, true)
 	key := strings.ToLower(repo)
 	if _, ok := d.repos[key]; !ok {
-		d.repos[key] = repo
+		d.lastRepo++
+		d.repos[key] = repository{d.lastRepo, repo}
 	}
 }
 
@@ -101,6 +114,15 @@ func (d *database) addScope(scope plan.Scope) {
 	case plan.ScopeRepo:
 		d.addRepo(scope.Owner + "/" + scope.Repo)
 	}
+}
+
+// repo returns the repository of that name.
+func (d *database) repo(name string) repository { return d.repos[strings.ToLower(name)] }
+
+// ownerOf returns the owner of the repository of that name.
+func (d *database) ownerOf(repo string) owner {
+	name, _, _ := strings.Cut(repo, "/")
+	return d.owners[strings.ToLower(name)]
 }
 
 // addToken makes token the only active one of its scope, as Gitea does.
@@ -155,6 +177,14 @@ func (d *database) task(id int64) *job {
 		}
 	}
 	return nil
+}
+
+// addRunner makes a runner with an identity of its own.
+func (d *database) addRunner(name string, scope plan.Scope) *registered {
+	d.lastRunner++
+	r := &registered{id: d.lastRunner, uuid: uuid.NewString(), token: randomToken(40), name: ellipsis(name), scope: scope}
+	d.runners = append(d.runners, r)
+	return r
 }
 
 // runner returns the runner of that id, or nil.

@@ -13,10 +13,11 @@ import (
 // effect is none at all. Of several faults that match, the oldest applies.
 type Fault struct {
 	// Kind is a pattern of path.Match for the kind of request: "version",
-	// "user", "jobs", "job", "runners", "runner.get", "runner.delete",
-	// "runner.patch", "registration-token", "Register", "Declare",
-	// "FetchTask", "UpdateTask", "UpdateLog", "Deregister", "Ping", or
-	// "other". Empty means "*", all. The endpoints below /fake/ have no faults.
+	// "user", "jobs", "job", "runners", "runner.create", "runner.get",
+	// "runner.delete", "runner.patch", "registration-token", "repository",
+	// "Register", "Declare", "FetchTask", "FetchSingleTask", "UpdateTask",
+	// "UpdateLog", "Deregister", "Ping", or "other". Empty means "*", all. The
+	// endpoints below /fake/ have no faults.
 	Kind string `json:"kind"`
 	// Latency is waited before anything else. POST /fake/faults takes it as
 	// latency_ms.
@@ -99,15 +100,22 @@ func kindOf(r *http.Request) string {
 	switch {
 	case strings.HasPrefix(p, "/api/actions/"):
 		switch last {
-		case "Register", "Declare", "FetchTask", "UpdateTask", "UpdateLog", "Deregister", "Ping":
+		case "Register", "Declare", "FetchTask", "FetchSingleTask", "UpdateTask", "UpdateLog", "Deregister", "Ping":
 			return last
 		}
 	case p == "/api/v1/version", p == "/api/v1/user":
 		return last
 	case last == "registration-token":
 		return last
-	case strings.HasSuffix(p, "/actions/runners"), strings.HasSuffix(p, "/actions/jobs"):
+	case strings.HasSuffix(p, "/actions/runners"):
+		if r.Method == http.MethodPost {
+			return "runner.create"
+		}
 		return last
+	case strings.HasSuffix(p, "/actions/jobs"), strings.HasSuffix(p, "/runners/jobs"):
+		return last
+	case strings.HasPrefix(p, "/api/v1/repositories/"):
+		return "repository"
 	case strings.Contains(p, "/actions/jobs/"):
 		return "job"
 	case strings.Contains(p, "/actions/runners/"):

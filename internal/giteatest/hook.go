@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -74,8 +75,14 @@ func (s *Server) send(h hook, event string, payload any) {
 		s.log.Error("webhook not encoded", "hook", h.id, "err", err)
 		return
 	}
+	vendors := []string{"Gitea", "Gogs", "GitHub"}
+	if s.profile.forgejo() {
+		vendors = append(vendors, "Forgejo")
+	}
+	header := http.Header{}
+	h.sign(header, event, body, vendors)
 	s.deliveries.Go(func() {
-		if err := s.deliver(h, event, body); err != nil && s.hookCtx.Err() == nil {
+		if err := s.deliver(h.url, header, body); err != nil && s.hookCtx.Err() == nil {
 			s.log.Warn("webhook not delivered", "hook", h.id, "event", event, "err", err)
 		}
 	})
@@ -134,7 +141,7 @@ func (s *Server) statusEvent(j *job) map[string]any {
 }
 
 // deliver makes the one attempt that there is.
-func (s *Server) deliver(h hook, event string, body []byte) error {
+func (s *Server) deliver(url string, header http.Header, body []byte) error {
 	select {
 	case <-time.After(s.opts.HookDelay):
 	case <-s.hookCtx.Done():
@@ -142,11 +149,11 @@ func (s *Server) deliver(h hook, event string, body []byte) error {
 	}
 	ctx, cancel := context.WithTimeout(s.hookCtx, deliverTimeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, h.url, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
 	if err != nil {
 		return fmt.Errorf("build webhook request: %w", err)
 	}
-	h.sign(req.Header, event, body)
+	req.Header = header
 	resp, err := s.opts.HookClient.Do(req)
 	if err != nil {
 		return fmt.Errorf("deliver webhook: %w", err)
@@ -158,9 +165,9 @@ func (s *Server) deliver(h hook, event string, body []byte) error {
 	return nil
 }
 
-// sign sets the headers that Gitea sends. Without a secret the signatures are
+// sign sets the headers that Gitea sends, in the names of the vendors. Without a secret the signatures are
 // empty but there.
-func (h hook) sign(header http.Header, event string, body []byte) {
+func (h hook) sign(header http.Header, event string, body []byte, vendors []string) {
 	var sum1, sum256 string
 	if h.secret != "" {
 		mac1 := hmac.New(sha1.New, []byte(h.secret))
@@ -171,13 +178,16 @@ func (h hook) sign(header http.Header, event string, body []byte) {
 	}
 	id := uuid.NewString()
 	header.Set("Content-Type", "application/json")
-	for _, vendor := range []string{"Gitea", "Gogs", "GitHub"} {
+	for _, vendor := range vendors {
 		header.Set("X-"+vendor+"-Delivery", id)
 		header.Set("X-"+vendor+"-Event", event)
 		header.Set("X-"+vendor+"-Event-Type", event)
 	}
 	header.Set("X-Gitea-Signature", sum256)
 	header.Set("X-Gogs-Signature", sum256)
+	if slices.Contains(vendors, "Forgejo") {
+		header.Set("X-Forgejo-Signature", sum256)
+	}
 	header.Set("X-Hub-Signature", "sha1="+sum1)
 	header.Set("X-Hub-Signature-256", "sha256="+sum256)
 	header.Set("X-Gitea-Hook-Installation-Target-Type", h.target())

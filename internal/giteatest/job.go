@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
+
 	"scaler.io/scaler/internal/plan"
 )
 
@@ -54,6 +56,8 @@ type job struct {
 	runner   int64 // this and the name stay when the runner is deleted
 	by       string
 	attempt  int64
+	handle   string    // by which a runner may ask for it
+	request  string    // the key of the request that got it, or none
 	reported time.Time // the task's last sign of life
 	logLines int64
 	logDone  bool
@@ -96,6 +100,7 @@ func (s *Server) AddJobs(spec JobSpec) []int64 {
 			run:     s.db.lastRun,
 			repo:    spec.Repo,
 			index:   i,
+			handle:  uuid.NewString(),
 			name:    fmt.Sprintf("job-%d", i+1),
 			spec:    spec,
 			status:  StatusQueued,

@@ -29,53 +29,75 @@ func (s *Server) SetPickCollisions(n int) {
 	s.collide = n
 }
 
+// wish is what a runner asks for work with.
+type wish struct {
+	version int64  // the tasks version that it knows
+	handle  string // of the one job that it wants, or none for any
+	request string // the key of the request, or none
+}
+
 // fetch is FetchTask: it looks for work only if the runner's tasks version is
 // not the current one of its scope. The caller holds s.mu.
-func (s *Server) fetch(r *registered, version int64) (*runnerv1.FetchTaskResponse, error) {
+func (s *Server) fetch(r *registered, w wish) (*runnerv1.FetchTaskResponse, error) {
+	if j := s.db.requested(r, w.request); j != nil && s.profile.rules.recover {
+		task, err := s.taskOf(j)
+		return &runnerv1.FetchTaskResponse{Task: task}, err
+	}
 	latest := s.db.versions[versionKey(r.scope)]
 	if latest == 0 {
 		s.db.bump(r.scope)
 		latest = 1
 	}
 	resp := &runnerv1.FetchTaskResponse{TasksVersion: latest}
-	if version == latest {
+	if w.version == latest {
 		return resp, nil
 	}
-	j, err := s.pick(r)
-	if err != nil || j == nil {
-		return resp, err
+	j := s.pick(r, w)
+	if j == nil {
+		return resp, nil
 	}
+	var err error
 	resp.Task, err = s.taskOf(j)
 	return resp, err
 }
 
-// pick gives the runner the oldest job that fits it, or none. The caller holds
+// requested returns the job that the runner has got by a request, or nil.
+func (d *database) requested(r *registered, request string) *job {
+	for _, j := range d.jobs {
+		if request != "" && j.request == request && j.runner == r.id {
+			return j
+		}
+	}
+	return nil
+}
+
+// pick gives the runner the oldest job that fits it, or nil. The caller holds
 // s.mu.
-func (s *Server) pick(r *registered) (*job, error) {
+func (s *Server) pick(r *registered, w wish) *job {
 	can := s.profile.rules
 	if r.disabled && can.disable || r.ephemeral && can.ephemeral && s.hasTask(r) {
-		return nil, nil
+		return nil
 	}
-	j := s.oldest(r)
+	j := s.oldest(r, w.handle)
 	if j == nil {
-		return nil, nil
+		return nil
 	}
 	if s.collide > 0 && can.collisions {
 		s.collide--
 		s.counts.Lost++
-		return nil, nil
+		return nil
 	}
 	now := s.opts.Now()
 	s.db.lastTask++
 	j.task = s.db.lastTask
-	j.runner, j.by = r.id, r.name
+	j.runner, j.by, j.request = r.id, r.name, w.request
 	j.attempt++
 	j.status = StatusInProgress
 	j.started, j.reported, j.updated = now, now, now
 	s.log.Debug("job picked", "job", j.id, "runner", r.name)
 	s.notify(j)
 	s.touch()
-	return j, nil
+	return j
 }
 
 // hasTask reports whether the runner has a job. An ephemeral one that has had
@@ -87,11 +109,12 @@ func (s *Server) hasTask(r *registered) bool {
 }
 
 // oldest returns the queued job that has waited longest among those that the
-// runner's scope covers and whose runs-on is within its labels.
-func (s *Server) oldest(r *registered) *job {
+// runner's scope covers and whose runs-on is within its labels. A handle leaves
+// the one job that has it.
+func (s *Server) oldest(r *registered, handle string) *job {
 	var best *job
 	for _, j := range s.db.jobs {
-		if j.status != StatusQueued || !r.scope.Covers(j.repo) || !subset(j.spec.Labels, r.labels) {
+		if j.status != StatusQueued || !r.scope.Covers(j.repo) || !s.fits(j, r.labels) || handle != "" && j.handle != handle {
 			continue
 		}
 		if best == nil || j.updated.Before(best.updated) {
@@ -99,6 +122,15 @@ func (s *Server) oldest(r *registered) *job {
 		}
 	}
 	return best
+}
+
+// fits reports whether a job's runs-on is within the labels. A job without
+// any fits all runners or none, by the release.
+func (s *Server) fits(j *job, labels []string) bool {
+	if len(j.spec.Labels) == 0 {
+		return !s.profile.rules.emptyNone
+	}
+	return subset(j.spec.Labels, labels)
 }
 
 // subset reports whether all of want are in have, compared exactly. Nothing

@@ -2,12 +2,11 @@ package giteatest
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 )
 
-// Profile is a release that a Server behaves as. The zero value stands for
-// that of DefaultVersion.
+// Profile is a release of Gitea or Forgejo that a Server behaves as. The zero
+// value stands for that of DefaultVersion.
 type Profile struct {
 	name    string
 	version string
@@ -17,63 +16,11 @@ type Profile struct {
 // String is the profile's name, as ParseProfile takes it: "gitea-1.24".
 func (p Profile) String() string { return p.name }
 
+// forgejo reports whether it is a release of Forgejo.
+func (p Profile) forgejo() bool { return strings.HasPrefix(p.name, "forgejo-") }
+
 // Version is what the server says of itself.
 func (p Profile) Version() string { return p.version }
-
-// rules are in what the releases differ, as far as runners and their jobs are
-// concerned. Each was read in the sources of the releases.
-type rules struct {
-	// The REST API of administrators.
-	runners  bool // runners are listed, read and deleted (Gitea 1.24)
-	remove   bool // they are deleted (Gitea 1.24)
-	disable  bool // they are disabled (Gitea 1.26)
-	jobs     bool // jobs are listed and read (Gitea 1.25)
-	tasks    bool // a repository's tasks are listed: jobs that were picked (Gitea 1.23)
-	mintGet  bool // registration tokens come by GET (Gitea up to 1.25)
-	mintPost bool // registration tokens come by POST (Gitea 1.24)
-
-	// What is in the answers.
-	jobPages   bool // lists of jobs have Link and X-Total-Count (Gitea 1.26)
-	jobsByID   bool // lists of jobs are in the order of their ids (Gitea 1.27)
-	noSteps    bool // a job without steps has null for them (Gitea 1.25)
-	indexURL   bool // a job's page is named by its place in its run (Gitea up to 1.25)
-	runURL     bool // a job's API address in events is below its run's (Gitea 1.24)
-	plainTexts bool // errors are those of the model: "invalid status x" (Gitea 1.27)
-
-	// The protocol of runners.
-	ephemeral  bool // runners may be ephemeral (Gitea 1.24)
-	ownTasks   bool // a runner reports on its own tasks only (Gitea 1.23)
-	collisions bool // a runner that loses a race for a job gets none (Gitea up to 1.26)
-	resealed   bool // the end of a log may be sent again (Gitea 1.27)
-	debounced  bool // contacts are written down now and then only (Gitea 1.27)
-
-	// events are those of webhooks that there are here.
-	events []string
-}
-
-// has reports whether there are webhooks for the event.
-func (r rules) has(event string) bool { return slices.Contains(r.events, event) }
-
-// giteaRules are those of Gitea 1.minor, from 1.22 on.
-func giteaRules(minor int) rules {
-	r := rules{
-		runners: minor >= 24, remove: minor >= 24, disable: minor >= 26,
-		jobs: minor >= 25, tasks: minor >= 23,
-		mintGet: minor <= 25, mintPost: minor >= 24,
-		jobPages: minor >= 26, jobsByID: minor >= 27, noSteps: minor <= 25,
-		indexURL: minor <= 25, runURL: minor <= 24, plainTexts: minor >= 27,
-		ephemeral: minor >= 24, ownTasks: minor >= 23, collisions: minor <= 26,
-		resealed: minor >= 27, debounced: minor >= 27,
-		events: []string{eventPush},
-	}
-	if minor >= 23 {
-		r.events = append(r.events, eventStatus)
-	}
-	if minor >= 24 {
-		r.events = append(r.events, eventJob)
-	}
-	return r
-}
 
 // defaultMinor is of the release that the zero Profile stands for.
 const defaultMinor = 26
@@ -84,11 +31,23 @@ var giteaReleases = []struct {
 	version string
 }{{22, "1.22.3"}, {23, "1.23.8"}, {24, "1.24.6"}, {25, "1.25.5"}, {defaultMinor, "1.26.0"}, {27, "1.27.3"}}
 
+// forgejoReleases are the releases of Forgejo that were read.
+var forgejoReleases = []struct {
+	major   int
+	version string
+}{
+	{7, "7.0.16+gitea-1.21.11"}, {11, "11.0.15+gitea-1.22.0"}, {14, "14.0.5+gitea-1.22.0"},
+	{15, "15.0.3+gitea-1.22.0"}, {16, "16.0.0+gitea-1.22.0"},
+}
+
 // Profiles are all that there are.
 func Profiles() []Profile {
 	var all []Profile
 	for _, r := range giteaReleases {
 		all = append(all, Profile{fmt.Sprintf("gitea-1.%d", r.minor), r.version, giteaRules(r.minor)})
+	}
+	for _, r := range forgejoReleases {
+		all = append(all, Profile{fmt.Sprintf("forgejo-%d", r.major), r.version, forgejoRules(r.major)})
 	}
 	return all
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"scaler.io/scaler/internal/plan"
@@ -60,7 +61,9 @@ func (s *Server) routes() *http.ServeMux {
 	s.hookRoutes(mux)
 	for _, l := range levels() {
 		base := l.prefix + "/actions/"
-		if can.runners {
+		if s.profile.forgejo() {
+			s.forgejoRoutes(mux, l)
+		} else if can.runners {
 			s.handle(mux, "GET "+base+"runners", l, s.listRunners)
 			s.handle(mux, "GET "+base+"runners/{id}", l, s.getRunner)
 			if can.remove {
@@ -90,6 +93,7 @@ func (s *Server) routes() *http.ServeMux {
 	if can.jobs {
 		s.handle(mux, "GET /api/v1/repos/{owner}/{repo}/actions/jobs/{id}", levels()[3], s.getJob)
 	}
+	mux.HandleFunc("GET /api/v1/repositories/{id}", s.getRepository)
 	mux.Handle("POST /api/actions/", s.rpcHandler())
 	s.controlRoutes(mux)
 	return mux
@@ -179,6 +183,30 @@ func (s *Server) mint(c restCall) {
 	writeJSON(c.w, http.StatusOK, map[string]string{"token": t.value})
 }
 
+// getRepository answers the repository of an id.
+func (s *Server) getRepository(w http.ResponseWriter, r *http.Request) {
+	s.lock()
+	defer s.mu.Unlock()
+	user, ok := s.authorize(w, r, categoryRepo)
+	if !ok {
+		return
+	}
+	id, _ := strconv.ParseInt(r.PathValue("id"), 10, 64)
+	for _, found := range s.db.repos {
+		o := s.db.ownerOf(found.name)
+		if found.id != id || !user.Admin && !user.owns(o.name) {
+			continue
+		}
+		_, name, _ := strings.Cut(found.name, "/")
+		writeJSON(w, http.StatusOK, map[string]any{
+			"id": id, "name": name, "full_name": found.name, "html_url": s.base(r) + "/" + found.name,
+			"owner": map[string]any{"id": o.id, "login": o.name, "username": o.name},
+		})
+		return
+	}
+	s.apiNotFound(w, r, "not found")
+}
+
 // base is the URL that the server says it has, without a final slash.
 func (s *Server) base(r *http.Request) string {
 	switch {
@@ -197,8 +225,12 @@ func (s *Server) apiError(w http.ResponseWriter, r *http.Request, status int, me
 	writeJSON(w, status, map[string]string{"message": message, "url": s.base(r) + "/api/swagger"})
 }
 
-// apiNotFound answers 404 as Gitea's REST API does.
+// apiNotFound answers 404 as Gitea's REST API does. "not found" stands for
+// what the release says when it has nothing to say. The caller holds s.mu.
 func (s *Server) apiNotFound(w http.ResponseWriter, r *http.Request, message string, errs ...string) {
+	if message == "not found" && s.profile.rules.oldTexts {
+		message = "The target couldn't be found."
+	}
 	writeJSON(w, http.StatusNotFound, map[string]any{
 		"errors": errs, "message": message, "url": s.base(r) + "/api/swagger",
 	})

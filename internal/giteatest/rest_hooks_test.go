@@ -24,7 +24,7 @@ import (
 // and, as TestConformance does, against a real one.
 func TestHookEndpoints(t *testing.T) {
 	t.Run("fake", func(t *testing.T) {
-		target := newFakeTarget(t)
+		target := newFakeTarget(t, giteatest.Profile{})
 		t.Cleanup(target.server.Close)
 		checkHooks(t, client{target, &http.Client{Timeout: callTimeout}})
 	})

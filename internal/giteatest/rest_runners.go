@@ -115,11 +115,16 @@ func (s *Server) deleteRunner(c restCall) {
 	if r == nil {
 		return
 	}
+	s.removeRunner(r)
+	c.w.WriteHeader(http.StatusNoContent)
+}
+
+// removeRunner deletes a runner as the REST API does. The caller holds s.mu.
+func (s *Server) removeRunner(r *registered) {
 	s.db.removeRunner(r)
 	s.counts.Deletions++
 	s.log.Debug("runner deleted", "runner", r.name)
 	s.touch()
-	c.w.WriteHeader(http.StatusNoContent)
 }
 
 // patchRunner disables or enables. A change makes the runners of the scope

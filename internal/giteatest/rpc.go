@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/subtle"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 
@@ -12,7 +13,6 @@ import (
 	runnerv1 "code.gitea.io/actions-proto-go/runner/v1"
 	"code.gitea.io/actions-proto-go/runner/v1/runnerv1connect"
 	"connectrpc.com/connect"
-	"github.com/google/uuid"
 )
 
 // Headers that identify a runner in every call but Register.
@@ -20,6 +20,10 @@ const (
 	uuidHeader  = "X-Runner-Uuid"
 	tokenHeader = "X-Runner-Token"
 )
+
+// requestHeader has a key that a runner of Forgejo makes for each request for
+// work, and repeats until it has an answer.
+const requestHeader = "X-Runner-Request-Key"
 
 // maxMessage bounds the body of a call, in bytes.
 const maxMessage = 8 << 20
@@ -32,20 +36,38 @@ const (
 	keptRunnerName = 252
 )
 
+// refusal is why a call fails.
+type refusal struct {
+	code connect.Code // what Forgejo answers
+	grpc string       // the code of the gRPC status that Gitea returns; empty: a plain error
+	text string
+}
+
 // Gitea returns gRPC status errors and plain errors from its Connect handlers.
 // Connect knows neither, so that every one of them is HTTP 500 with the code
-// "unknown", and only the text tells them apart.
+// "unknown", and only the text tells them apart. Forgejo returns Connect's own.
 var (
-	errNoToken      = errors.New("runner registration token not found")
-	errStaleToken   = errors.New("runner registration token has been invalidated, please use the latest one")
-	errNoName       = errors.New("missing runner token, name")
-	errUnregistered = errors.New("rpc error: code = Unauthenticated desc = unregistered runner")
-	errNoTask       = errors.New("rpc error: code = Internal desc = update task: resource does not exist")
-	errNotYours     = errors.New("rpc error: code = Internal desc = update task: invalid runner for task")
-	errNoLogTask    = errors.New("rpc error: code = Internal desc = get task: resource does not exist")
-	errLogArchived  = errors.New("rpc error: code = AlreadyExists desc = log file has been archived")
-	errLogNotYours  = errors.New("rpc error: code = Internal desc = invalid runner for task")
+	noToken      = refusal{connect.CodeInvalidArgument, "", "runner registration token not found"}
+	staleToken   = refusal{connect.CodeInvalidArgument, "", "runner registration token has been invalidated, please use the latest one"}
+	noName       = refusal{connect.CodeInvalidArgument, "", "missing runner token, name"}
+	unregistered = refusal{connect.CodeUnauthenticated, "Unauthenticated", "unregistered runner"}
+	noTask       = refusal{connect.CodeInternal, "Internal", "update task: resource does not exist"}
+	notYours     = refusal{connect.CodeInternal, "Internal", "update task: invalid runner for task"}
+	noLogTask    = refusal{connect.CodeInternal, "Internal", "get task: resource does not exist"}
+	logArchived  = refusal{connect.CodeAlreadyExists, "AlreadyExists", "log file has been archived"}
+	logNotYours  = refusal{connect.CodeInternal, "Internal", "invalid runner for task"}
 )
+
+// refuse is the refusal as the release returns it. The caller holds s.mu.
+func (s *Server) refuse(r refusal) error {
+	switch {
+	case s.profile.rules.codes:
+		return connect.NewError(r.code, errors.New(r.text))
+	case r.grpc != "":
+		return fmt.Errorf("rpc error: code = %s desc = %s", r.grpc, r.text)
+	}
+	return errors.New(r.text)
+}
 
 // rpcHandler serves both services below /api/actions.
 func (s *Server) rpcHandler() http.Handler {
@@ -53,6 +75,9 @@ func (s *Server) rpcHandler() http.Handler {
 	limit := connect.WithReadMaxBytes(maxMessage)
 	mux.Handle(pingv1connect.NewPingServiceHandler(pingService{}, limit))
 	mux.Handle(runnerv1connect.NewRunnerServiceHandler(runnerService{s}, limit, connect.WithCompressMinBytes(1024)))
+	if s.profile.rules.bind {
+		mux.HandleFunc("POST "+singleProcedure, s.fetchSingle)
+	}
 	if s.opts.Deregister {
 		mux.Handle("POST "+deregisterProcedure, connect.NewUnaryHandler(deregisterProcedure, s.deregister, limit))
 	}
@@ -72,38 +97,34 @@ type runnerService struct{ s *Server }
 // Register makes a runner in the scope of its registration token. It is not
 // idempotent: names are not unique, and every call makes a runner.
 func (h runnerService) Register(_ context.Context, req *connect.Request[runnerv1.RegisterRequest]) (*connect.Response[runnerv1.RegisterResponse], error) {
-	if req.Msg.Token == "" || req.Msg.Name == "" {
-		return nil, errNoName
-	}
 	h.s.lock()
 	defer h.s.mu.Unlock()
+	if req.Msg.Token == "" || req.Msg.Name == "" {
+		return nil, h.s.refuse(noName)
+	}
 	t := h.s.db.token(req.Msg.Token)
 	if t == nil {
-		return nil, errNoToken
+		return nil, h.s.refuse(noToken)
 	}
 	if !t.active {
-		return nil, errStaleToken
+		return nil, h.s.refuse(staleToken)
 	}
-	h.s.db.lastRunner++
-	r := &registered{
-		id:        h.s.db.lastRunner,
-		uuid:      uuid.NewString(),
-		token:     randomToken(40),
-		name:      ellipsis(req.Msg.Name),
-		version:   req.Msg.Version,
-		scope:     t.scope,
-		labels:    slices.Clone(req.Msg.Labels),
-		ephemeral: req.Msg.Ephemeral && h.s.profile.rules.ephemeral,
-	}
-	h.s.db.runners = append(h.s.db.runners, r)
-	h.s.counts.Registrations++
-	h.s.counts.PeakRunners = max(h.s.counts.PeakRunners, len(h.s.db.runners))
-	h.s.log.Debug("runner registered", "runner", r.name)
-	h.s.touch()
+	r := h.s.db.addRunner(req.Msg.Name, t.scope)
+	r.version, r.labels = req.Msg.Version, slices.Clone(req.Msg.Labels)
+	r.ephemeral = req.Msg.Ephemeral && h.s.profile.rules.ephemeral
+	h.s.countRunner(r)
 	return connect.NewResponse(&runnerv1.RegisterResponse{Runner: &runnerv1.Runner{
 		Id: r.id, Uuid: r.uuid, Token: r.token, Name: r.name, Version: r.version,
 		Labels: r.labels, Ephemeral: r.ephemeral,
 	}}), nil
+}
+
+// countRunner notes that there is a new runner. The caller holds s.mu.
+func (s *Server) countRunner(r *registered) {
+	s.counts.Registrations++
+	s.counts.PeakRunners = max(s.counts.PeakRunners, len(s.db.runners))
+	s.log.Debug("runner registered", "runner", r.name)
+	s.touch()
 }
 
 // Declare overwrites the runner's labels and version.
@@ -128,7 +149,7 @@ func (h runnerService) FetchTask(_ context.Context, req *connect.Request[runnerv
 		return nil, err
 	}
 	defer unlock()
-	resp, err := h.s.fetch(r, req.Msg.TasksVersion)
+	resp, err := h.s.fetch(r, wish{version: req.Msg.TasksVersion, request: req.Header().Get(requestHeader)})
 	if err != nil {
 		return nil, err
 	}
@@ -145,10 +166,10 @@ func (h runnerService) UpdateTask(_ context.Context, req *connect.Request[runner
 	defer unlock()
 	j := h.s.db.task(req.Msg.State.GetId())
 	if j == nil {
-		return nil, errNoTask
+		return nil, h.s.refuse(noTask)
 	}
 	if j.runner != r.id && h.s.profile.rules.ownTasks {
-		return nil, errNotYours
+		return nil, h.s.refuse(notYours)
 	}
 	if !j.done() {
 		j.reported = h.s.opts.Now()
@@ -180,17 +201,17 @@ func (h runnerService) UpdateLog(_ context.Context, req *connect.Request[runnerv
 	defer unlock()
 	j := h.s.db.task(req.Msg.TaskId)
 	if j == nil {
-		return nil, errNoLogTask
+		return nil, h.s.refuse(noLogTask)
 	}
 	if j.runner != r.id && h.s.profile.rules.ownTasks {
-		return nil, errLogNotYours
+		return nil, h.s.refuse(logNotYours)
 	}
 	continues := req.Msg.Index <= j.logLines
 	end := req.Msg.Index + int64(len(req.Msg.Rows))
 	switch {
 	case continues && end > j.logLines:
 		if j.logDone {
-			return nil, errLogArchived
+			return nil, h.s.refuse(logArchived)
 		}
 		j.logLines = end
 		j.logDone = req.Msg.NoMore
@@ -208,8 +229,8 @@ func (h runnerService) caller(header http.Header, active bool) (*registered, fun
 	h.s.lock()
 	r := h.s.db.runnerByUUID(header.Get(uuidHeader))
 	if r == nil || subtle.ConstantTimeCompare([]byte(r.token), []byte(header.Get(tokenHeader))) != 1 {
-		h.s.mu.Unlock()
-		return nil, nil, errUnregistered
+		defer h.s.mu.Unlock()
+		return nil, nil, h.s.refuse(unregistered)
 	}
 	now := h.s.opts.Now()
 	if !r.online(now) {

@@ -26,8 +26,8 @@ type fakeTarget struct {
 	repos  atomic.Int64
 }
 
-func newFakeTarget(t *testing.T) *fakeTarget {
-	server := giteatest.New(giteatest.Options{RegistrationToken: testRegistrationToken, APIToken: testAPIToken})
+func newFakeTarget(t *testing.T, p giteatest.Profile) *fakeTarget {
+	server := giteatest.New(giteatest.Options{Profile: p, RegistrationToken: testRegistrationToken, APIToken: testAPIToken})
 	web := httptest.NewServer(server)
 	t.Cleanup(web.Close)
 	return &fakeTarget{server: server, url: web.URL, http: web.Client()}
@@ -43,9 +43,10 @@ func newMemory(t *testing.T, opts giteatest.Options) (client, *giteatest.Server)
 	return client{target, server.Client()}, server
 }
 
-func (f *fakeTarget) base() string              { return f.url }
-func (f *fakeTarget) registrationToken() string { return testRegistrationToken }
-func (f *fakeTarget) apiToken() string          { return testAPIToken }
+func (f *fakeTarget) profile() giteatest.Profile { return f.server.Profile() }
+func (f *fakeTarget) base() string               { return f.url }
+func (f *fakeTarget) registrationToken() string  { return testRegistrationToken }
+func (f *fakeTarget) apiToken() string           { return testAPIToken }
 
 func (f *fakeTarget) addJobs(t *testing.T, n int, labels ...string) (string, []int64) {
 	t.Helper()
@@ -70,9 +71,9 @@ func (f *fakeTarget) resetUserToken(*testing.T) {
 	f.server.ResetToken(plan.Scope{Kind: plan.ScopeUser, Owner: giteatest.AdminLogin})
 }
 
-func (f *fakeTarget) cancel(t *testing.T, j jobView) {
+func (f *fakeTarget) cancel(t *testing.T, _ string, ids []int64) {
 	t.Helper()
-	if err := f.server.CancelJob(j.ID); err != nil {
+	if err := f.server.CancelJob(ids[0]); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"scaler.io/scaler/internal/giteatest"
 	"scaler.io/scaler/internal/realgitea"
 )
 
@@ -27,6 +28,9 @@ func newGiteaTarget(t *testing.T) *giteaTarget {
 	return g
 }
 
+func (g *giteaTarget) profile() giteatest.Profile {
+	return giteatest.New(giteatest.Options{}).Profile()
+}
 func (g *giteaTarget) base() string              { return g.server.URL }
 func (g *giteaTarget) registrationToken() string { return g.server.RegistrationToken }
 func (g *giteaTarget) apiToken() string          { return g.server.APIToken }
@@ -70,9 +74,9 @@ func (g *giteaTarget) resetUserToken(t *testing.T) {
 	g.server.Submit(t, "/user/settings/actions/runners/reset_registration_token", nil)
 }
 
-func (g *giteaTarget) cancel(t *testing.T, j jobView) {
+func (g *giteaTarget) cancel(t *testing.T, repo string, ids []int64) {
 	t.Helper()
-	page, err := url.Parse(j.HTMLURL)
+	page, err := url.Parse(g.client.job(t, repo, ids[0]).HTMLURL)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,7 +7,7 @@ BIN ?= bin/scaler
 IMAGE ?= scaler:$(VERSION)
 # For chaos: how often the daemon is killed, how many good edits of its
 # configuration are made and how many that are to change nothing, what all chance
-# is taken from (0 for a new one), and the engine, docker or memory.
+# is taken from (0 for a new one), and the engine, docker, swarm or memory.
 KILLS ?= 200
 EDITS ?= 0
 BAD_EDITS ?= 0
@@ -57,9 +57,9 @@ test: ## run every check and test, against a real Docker engine
 	scripts/test
 
 swarm: ## test on a Swarm that is made of this machine's engine, and as root on one of three engines
-	SCALER_TEST_SWARM=1 go test -count=1 -timeout 15m ./internal/docker ./packaging ./test/e2e -run '^(TestSwarm|TestSwarmOfThreeNodes|TestStackKeepsItsInstance)$$' -v
+	SCALER_TEST_SWARM=1 go test -count=1 -timeout 15m ./internal/docker ./packaging ./test/chaos ./test/e2e -run '^(TestChaosOnSwarm|TestSwarm|TestSwarmOfThreeNodes|TestStackKeepsItsInstance)$$' -v
 
-chaos: build ## kill the daemon over and over, or edit its configuration, and count what is lost; KILLS=200 EDITS=50 SEED=7 ENGINE=memory ARGS=-orders
+chaos: build ## kill the daemon over and over, or edit its configuration, and count what is lost; KILLS=200 EDITS=50 SEED=7 ENGINE=memory|swarm ARGS=-orders
 	$(if $(filter docker,$(ENGINE)),scripts/engine up)
 	go run ./test/chaos -kills $(KILLS) -edits $(EDITS) -bad-edits $(BAD_EDITS) -seed $(SEED) -engine $(ENGINE) -scaler $(BIN) $(ARGS)
 

@@ -9,6 +9,7 @@ package swarmtest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -71,24 +72,34 @@ func leave(t testing.TB, withBridge bool) {
 // lock waits until no other test has a Swarm on this machine.
 func lock(t testing.TB) {
 	t.Helper()
-	f, err := os.OpenFile(filepath.Join(os.TempDir(), "scaler-swarm-test.lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	unlock, err := Lock(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = f.Close() }) // which unlocks it
+	t.Cleanup(unlock)
+}
+
+// Lock waits until nobody else has a Swarm for tests on this machine, or ctx ends.
+// Until unlock is called nobody else gets one.
+func Lock(ctx context.Context) (unlock func(), err error) {
+	f, err := os.OpenFile(filepath.Join(os.TempDir(), "scaler-swarm-test.lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("wait for the Swarms of others to go: %w", err)
+	}
 	for {
 		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		if err == nil {
-			return
+			return func() { _ = f.Close() }, nil
 		}
-		if !errors.Is(err, syscall.EWOULDBLOCK) {
-			t.Fatal(err)
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			select {
+			case <-time.After(100 * time.Millisecond):
+				continue
+			case <-ctx.Done():
+				err = ctx.Err()
+			}
 		}
-		select {
-		case <-time.After(100 * time.Millisecond):
-		case <-t.Context().Done():
-			t.Fatal("another test has a Swarm")
-		}
+		return nil, errors.Join(fmt.Errorf("wait for the Swarms of others to go: %w", err), f.Close())
 	}
 }
 

@@ -72,25 +72,18 @@ func (a *audit) seeEngine(step string, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), engineTimeout)
 	defer cancel()
-	c, err := a.stage.own.inspect(ctx, containerOf(r.URL.Path))
+	what, labels, err := a.stage.own.object(ctx, r.URL.Path)
 	if err != nil {
-		return // it is gone, and the daemon will be told so
+		return // it is gone, or not there yet, and the daemon will be told so
 	}
-	runner := c.Config.Labels[labelRunner]
+	runner := labels[labelRunner]
 	signal := r.URL.Query().Get("signal")
 	switch {
-	case c.Config.Labels[labelInstance] != a.stage.instance || runner == "":
-		a.touch("container "+c.Name, step)
-	case step == stepRemove, step == stepStop && signal != "SIGTERM":
+	case labels[labelInstance] != a.stage.instance || runner == "":
+		a.touch(what, step)
+	case step == stepRemove, step == stepStop && signal != "SIGTERM" && strings.HasPrefix(what, "container "):
 		a.takeJob(a.stage.gitea.State(), runner, strings.TrimSpace(step+" "+signal))
 	}
-}
-
-// containerOf finds the container in a path of the engine's API.
-func containerOf(p string) string {
-	_, rest, _ := strings.Cut(p, "/containers/")
-	id, _, _ := strings.Cut(rest, "/")
-	return id
 }
 
 // takeJob notes the job that a runner has, which is about to lose its runner.

@@ -27,6 +27,7 @@ type bystanders struct {
 	url        string
 	runners    []giteatest.RunnerState
 	containers []engineContainer
+	services   []swarmObject
 	online     []credentials
 }
 
@@ -90,8 +91,35 @@ func newBystanders(ctx context.Context, s *stage) (*bystanders, error) {
 		}
 		b.containers = append(b.containers, found)
 	}
-	return b, nil
+	if !s.engine.swarm() {
+		return b, nil
+	}
+	return b, b.addServices(ctx, s)
 }
+
+// addServices makes services of others, with the labels of the containers.
+func (b *bystanders) addServices(ctx context.Context, s *stage) error {
+	for _, c := range foreignContainers(s.instance)[:foreignRunnersMade] {
+		tasks := 0
+		if c.start {
+			tasks = 1
+		}
+		id, err := s.own.createService(ctx, c.name, s.engine.image(), s.engine.idle(), c.labels, tasks)
+		if err != nil {
+			return fmt.Errorf("make bystander %s: %w", c.name, err)
+		}
+		found, err := s.own.service(ctx, id)
+		if err != nil {
+			return fmt.Errorf("look at bystander %s: %w", c.name, err)
+		}
+		b.services = append(b.services, found)
+	}
+	return nil
+}
+
+// foreignRunnersMade is how many of the foreign containers, from the first, are
+// what a runner runs in. The others are of jobs.
+const foreignRunnersMade = 5
 
 // foreignContainer is a container of others.
 type foreignContainer struct {
@@ -192,6 +220,17 @@ func (b *bystanders) check(ctx context.Context, s *stage, a *audit) {
 		is, err := s.own.inspect(ctx, was.ID)
 		if err != nil || is.State != was.State {
 			a.touch("container "+was.Name, fmt.Sprintf("was %+v and is %+v, %v", was.State, is.State, err))
+		}
+	}
+	b.checkServices(ctx, s, a)
+}
+
+// checkServices is check for the services of a Swarm.
+func (b *bystanders) checkServices(ctx context.Context, s *stage, a *audit) {
+	for _, was := range b.services {
+		is, err := s.own.service(ctx, was.ID)
+		if err != nil || is.Spec.text != was.Spec.text {
+			a.touch("service "+was.Spec.Name, fmt.Sprintf("was %s and is %s, %v", was.Spec.text, is.Spec.text, err))
 		}
 	}
 }

@@ -30,16 +30,30 @@ func TestChaos(t *testing.T) {
 				needsEngine(t)
 			}
 			t.Parallel()
-			var out, errs bytes.Buffer
-			code := run(t.Context(), append(tc.args, "-engine", tc.engine, "-scaler", binary, "-late=false", "-v"), &out, &errs)
-			t.Logf("%s%s", &out, &errs)
-			lines := strings.Split(strings.TrimSpace(out.String()), "\n")
-			want := `^kills=` + tc.args[1] + ` jobs=(\d+) completed=(\d+) lost=0 busy_stopped=0 corpses=0 orphans=0 foreign_touched=0( edits=20 bad_edits=(10|0) mistaken=0)?( orders=\d+ forgotten=0)?$`
-			found := regexp.MustCompile(want).FindStringSubmatch(lines[len(lines)-1])
-			if code != 0 || found == nil || found[1] != found[2] || found[1] == "0" {
-				t.Errorf("exit code %d, last line %q", code, lines[len(lines)-1])
-			}
+			wantNoLoss(t, append(tc.args, "-engine", tc.engine, "-scaler", binary))
 		})
+	}
+}
+
+// TestChaosOnSwarm is a short run on a Swarm of an engine of its own.
+func TestChaosOnSwarm(t *testing.T) {
+	if os.Getenv("SCALER_TEST_SWARM") != "1" || os.Geteuid() != 0 {
+		t.Skip("makes a Swarm of an engine of its own, as root: set SCALER_TEST_SWARM=1")
+	}
+	wantNoLoss(t, []string{"-kills", "20", "-seed", "7", "-engine", engineSwarm, "-scaler", buildScaler(t)})
+}
+
+// wantNoLoss runs the command, whose first flag is how often it kills.
+func wantNoLoss(t *testing.T, args []string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	code := run(t.Context(), append(args, "-late=false", "-v"), &out, &errs)
+	t.Logf("%s%s", &out, &errs)
+	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+	want := `^kills=` + args[1] + ` jobs=(\d+) completed=(\d+) lost=0 busy_stopped=0 corpses=0 orphans=0 foreign_touched=0( edits=20 bad_edits=(10|0) mistaken=0)?( orders=\d+ forgotten=0)?$`
+	found := regexp.MustCompile(want).FindStringSubmatch(lines[len(lines)-1])
+	if code != 0 || found == nil || found[1] != found[2] || found[1] == "0" {
+		t.Errorf("exit code %d, last line %q", code, lines[len(lines)-1])
 	}
 }
 
@@ -81,7 +95,7 @@ func TestParse(t *testing.T) {
 		{"all", "-kills 7 -edits 5 -bad-edits 4 -seed 3 -engine memory -worlds 2", ""},
 		{"nothing to do", "-kills 0", "-kills, -edits and -bad-edits must not be negative, and not all be 0"},
 		{"negative", "-edits -1", "must not be negative"},
-		{"unknown engine", "-engine podman", "-engine must be docker or memory"},
+		{"unknown engine", "-engine podman", "-engine must be docker, swarm or memory"},
 		{"argument", "more", `unexpected argument "more"`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -19,8 +19,11 @@ const (
 // defaultWorlds is how many worlds there are if nobody says.
 func (o options) defaultWorlds() int {
 	most := mostWorlds
-	if o.engine == engineDocker {
+	switch o.engine {
+	case engineDocker:
 		most = mostDockerWorlds
+	case engineSwarm:
+		most = 1
 	}
 	return min(1+max(o.kills, o.edits+o.badEdits)/killsPerWorld, most)
 }
@@ -60,8 +63,11 @@ func (o options) pace() pace {
 
 // newEngine makes the engine of a run.
 func (o options) newEngine(ctx context.Context, dir, id string, random *rand.Rand, note func(string)) (engine, error) {
-	if o.engine == engineMemory {
+	switch o.engine {
+	case engineMemory:
 		return newFakeEngine(dir, random)
+	case engineSwarm:
+		return newSwarmEngine(ctx, dir, id, o.scaler)
 	}
 	return newDockerEngine(ctx, dir, id, o.scaler, note)
 }

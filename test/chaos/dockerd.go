@@ -20,10 +20,15 @@ const (
 	dockerdPoll     = 20 * time.Millisecond
 )
 
-// dockerdConfig keeps containers running while the engine is away, as an
-// engine has to for jobs to survive its restart. A file of its own keeps the
-// machine's from being read.
-const dockerdConfig = `{"live-restore": true}`
+// What an engine is configured with. A file of its own keeps the machine's from
+// being read.
+const (
+	// liveRestore keeps containers running while the engine is away, as an
+	// engine has to for jobs to survive its restart.
+	liveRestore = `{"live-restore": true}`
+	// noRestore is for an engine of a Swarm, which refuses the other.
+	noRestore = `{}`
+)
 
 // dockerd is a Docker Engine on a socket and a data folder of its own. Its
 // containers use the host's network, so that it touches no firewall rule. It
@@ -38,7 +43,7 @@ type dockerd struct {
 }
 
 // startDockerd starts an engine, which needs root and the program.
-func startDockerd(ctx context.Context, dir string) (*dockerd, error) {
+func startDockerd(ctx context.Context, dir, config string) (*dockerd, error) {
 	if os.Geteuid() != 0 {
 		return nil, errors.New("only root can start one")
 	}
@@ -49,7 +54,7 @@ func startDockerd(ctx context.Context, dir string) (*dockerd, error) {
 	if err := os.Mkdir(d.dir, 0o711); err != nil {
 		return nil, fmt.Errorf("make directory of dockerd: %w", err)
 	}
-	if err := os.WriteFile(filepath.Join(d.dir, "daemon.json"), []byte(dockerdConfig), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(d.dir, "daemon.json"), []byte(config), 0o600); err != nil {
 		return nil, fmt.Errorf("configure dockerd: %w", err)
 	}
 	var err error
@@ -77,7 +82,7 @@ func bridgeName(dir string) string {
 func (d *dockerd) addBridge() error {
 	for _, args := range [][]string{
 		{"link", "add", "name", d.bridge, "type", "bridge"},
-		{"addr", "add", "192.0.2.1/30", "dev", d.bridge}, // reserved for documentation, so nobody's
+		{"addr", "add", "203.0.113.1/30", "dev", d.bridge}, // reserved for documentation, so nobody's
 	} {
 		if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
 			return fmt.Errorf("make bridge %s: %w: %s", d.bridge, err, strings.TrimSpace(string(out)))

@@ -32,14 +32,22 @@ type dockerEngine struct {
 // newDockerEngine brings an engine up. Why it cannot be the harness's own is
 // told to note.
 func newDockerEngine(ctx context.Context, dir, id, binary string, note func(string)) (*dockerEngine, error) {
-	e := &dockerEngine{refs: []string{"scaler-" + id + ":1", "scaler-" + id + ":2"}}
-	own, err := startDockerd(ctx, dir)
+	e := &dockerEngine{refs: imagesOf(id)}
+	own, err := startDockerd(ctx, dir, liveRestore)
 	if err == nil {
 		e.own, e.path = own, own.socket()
 	} else {
 		e.path = machineSocket()
 		note(fmt.Sprintf("no engine of its own (%v), so the one at %s is used, and cut off in place of being restarted", err, e.path))
 	}
+	if err := e.open(ctx, id, binary); err != nil {
+		return nil, errors.Join(err, e.close(ctx))
+	}
+	return e, nil
+}
+
+// open leads to the engine, and gives it the runners' images.
+func (e *dockerEngine) open(ctx context.Context, id, binary string) (err error) {
 	e.ReverseProxy = proxyTo(e.path)
 	e.adapter, err = docker.New(docker.Config{Host: "unix://" + e.path, Instance: id})
 	for _, ref := range e.refs {
@@ -47,11 +55,11 @@ func newDockerEngine(ctx context.Context, dir, id, binary string, note func(stri
 			err = e.adapter.ImportImage(ctx, ref, binary, []string{"/scaler", "demo-runner"}, map[string]string{testLabel: id})
 		}
 	}
-	if err != nil {
-		return nil, errors.Join(err, e.close(ctx))
-	}
-	return e, nil
+	return err
 }
+
+// imagesOf names the images of a run.
+func imagesOf(id string) []string { return []string{"scaler-" + id + ":1", "scaler-" + id + ":2"} }
 
 // machineSocket is the socket of this machine's engine.
 func machineSocket() string {
@@ -76,6 +84,7 @@ func proxyTo(socket string) *httputil.ReverseProxy {
 }
 
 func (e *dockerEngine) socket() string { return e.path }
+func (e *dockerEngine) swarm() bool    { return false }
 func (e *dockerEngine) image() string  { return e.refs[0] }
 
 // images are two imports of the same binary.
@@ -95,12 +104,15 @@ func (e *dockerEngine) restart(ctx context.Context, kill bool) error {
 	return e.own.restart(ctx, kill)
 }
 
-// close removes the image and ends the engine if it is the harness's own.
+// close ends the engine if it is the harness's own, with all that it has, and else
+// removes the images.
 func (e *dockerEngine) close(ctx context.Context) error {
 	var errs []error
 	if e.adapter != nil {
 		for _, ref := range e.refs {
-			errs = append(errs, e.adapter.RemoveImage(ctx, ref))
+			if e.own == nil {
+				errs = append(errs, e.adapter.RemoveImage(ctx, ref))
+			}
 		}
 		errs = append(errs, e.adapter.Close())
 	}

@@ -83,6 +83,7 @@ func (e *fakeEngine) ServeHTTP(w http.ResponseWriter, r *http.Request) { e.mux.S
 
 // socket is the path of the harness's own way in.
 func (e *fakeEngine) socket() string { return e.path }
+func (e *fakeEngine) swarm() bool    { return false }
 
 // image is the image of the runners.
 func (e *fakeEngine) image() string { return e.imageName }

@@ -78,6 +78,9 @@ func (s *stage) text(f fleet) string {
 	for _, p := range f.pools {
 		b.WriteString(p.text())
 	}
+	if s.engine.swarm() {
+		b.WriteString("engine: swarm\n")
+	}
 	fmt.Fprintf(&b, "limits: {runners: %d, parallel_starts: %d, registrations: %d}\n", f.runners, f.parallel, f.registration)
 	fmt.Fprintf(&b, "poll_interval: %s\npoll_active: %s\nlog: {level: %s}\n", f.poll, f.active, f.logLevel)
 	fmt.Fprintf(&b, "on_shutdown: drain\nshutdown_timeout: %s\ndrain: {settle: %s}\n", f.shutdown, f.settle)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"debug/elf"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -21,6 +22,7 @@ import (
 const (
 	engineMemory = "memory"
 	engineDocker = "docker"
+	engineSwarm  = "swarm"
 )
 
 // How much of a log and of the findings is printed when something was lost.
@@ -62,7 +64,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.IntVar(&o.badEdits, "bad-edits", 0, "how many edits are made that are to change nothing")
 	flags.BoolVar(&o.orders, "orders", false, "have people pause, drain and resume pools all the time")
 	flags.Uint64Var(&o.seed, "seed", 0, "what all decisions are taken from; 0 takes a new one")
-	flags.StringVar(&o.engine, "engine", engineDocker, "docker, or memory for one in this process")
+	flags.StringVar(&o.engine, "engine", engineDocker, "docker, swarm for one node of a Swarm, or memory for one in this process")
 	flags.StringVar(&o.scaler, "scaler", "bin/scaler", "the binary under test, which must be static")
 	flags.IntVar(&o.worlds, "worlds", 0, "how many daemons are tormented side by side, each with a Gitea and an engine of its own; 0 chooses")
 	flags.BoolVar(&o.verbose, "v", false, "print at which steps the daemon was killed")
@@ -77,8 +79,10 @@ func parse(args []string, stderr io.Writer) (options, error) {
 		return o, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	case o.kills < 0 || o.edits < 0 || o.badEdits < 0 || o.kills+o.edits+o.badEdits == 0:
 		return o, fmt.Errorf("-kills, -edits and -bad-edits must not be negative, and not all be 0")
-	case o.engine != engineDocker && o.engine != engineMemory:
-		return o, fmt.Errorf("-engine must be %s or %s", engineDocker, engineMemory)
+	case o.engine != engineDocker && o.engine != engineSwarm && o.engine != engineMemory:
+		return o, fmt.Errorf("-engine must be %s, %s or %s", engineDocker, engineSwarm, engineMemory)
+	case o.engine == engineSwarm && o.worlds > 1:
+		return o, errors.New("-worlds must be 1: there is one Swarm at a time on a machine")
 	}
 	if o.seed == 0 {
 		o.seed = 1 + rand.Uint64N(1_000_000)
@@ -185,7 +189,7 @@ func (out outcome) print(w io.Writer, o options) {
 // needsStatic refuses a binary that cannot run in an image of its own: all of
 // its runners would fail, which looks like losses of the daemon.
 func (o options) needsStatic() error {
-	if o.engine != engineDocker {
+	if o.engine == engineMemory {
 		return nil
 	}
 	program, err := elf.Open(o.scaler)

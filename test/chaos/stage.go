@@ -30,6 +30,8 @@ type engine interface {
 	idle() []string
 	// images are names of such images: that one, and others.
 	images() []string
+	// swarm reports whether runners are services of its Swarm.
+	swarm() bool
 	// restart takes the engine down and brings it up again, by SIGKILL or
 	// SIGTERM. Where that cannot be, it does nothing.
 	restart(ctx context.Context, kill bool) error
@@ -118,8 +120,12 @@ func (s *stage) open(gitea, engine http.Handler) error {
 	return s.gate.open()
 }
 
-// containers returns the names of the containers of the daemon.
+// containers returns the names of the daemon's runners of which the engine has
+// something: a container or, in a Swarm, a service, secret or config.
 func (s *stage) containers(ctx context.Context) ([]string, error) {
+	if s.engine.swarm() {
+		return s.own.runnersOfSwarm(ctx, labelInstance+"="+s.instance)
+	}
 	all, err := s.own.list(ctx, labelInstance+"="+s.instance)
 	var names []string
 	for _, c := range all {

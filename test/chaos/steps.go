@@ -109,6 +109,8 @@ func giteaCall(r *http.Request) string {
 func engineStep(r *http.Request) string {
 	p := r.URL.Path
 	switch {
+	case swarmPath.MatchString(p):
+		return swarmStep(r)
 	case r.Method == http.MethodPost && strings.HasSuffix(p, "/containers/create"):
 		return stepCreate
 	case r.Method == http.MethodPut && strings.HasSuffix(p, "/archive"):

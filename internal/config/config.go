@@ -108,7 +108,7 @@ type Pool struct {
 	Ramp              *Ramp            `yaml:"ramp" example:"{starts: 5, per: 1m}" doc:"How quickly the pool grows: at most so many starts within any stretch of so long. Without it there is no such limit."`
 	CoolDown          time.Duration    `yaml:"cool_down" default:"0s" min:"0s" max:"24h" doc:"How long no surplus runner is stopped after the pool has started one, or a job has come to one of its runners."`
 	BootTimeout       time.Duration    `yaml:"boot_timeout" default:"2m" min:"1s" doc:"How long a runner may take from its container's start until it is online."`
-	Ephemeral         bool             `yaml:"ephemeral" default:"true" doc:"Each runner takes one job and goes. Needs Gitea 1.24 or newer."`
+	Ephemeral         bool             `yaml:"ephemeral" default:"true" doc:"Each runner takes one job and goes."`
 	MaxLifetime       time.Duration    `yaml:"max_lifetime" default:"0s" min:"0s" example:"24h" doc:"How long the container of a persistent runner may run before the runner is replaced, once it has no job; 0 is no limit. Needs ephemeral: false."`
 	MaxJobs           int              `yaml:"max_jobs" default:"0" min:"0" doc:"How many jobs a persistent runner has before it is replaced; 0 is no limit. Needs ephemeral: false."`
 	MaxUnavailable    plan.Portion     `yaml:"max_unavailable" default:"1" doc:"How many runners may be missing at a time, as a number or as a share of max like 25%, while outdated ones are replaced: those made before the image or the pool's settings changed, or older than max_lifetime."`

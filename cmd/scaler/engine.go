@@ -13,7 +13,7 @@ import (
 
 // fleetEngine is what runs the containers: an engine, or a Swarm.
 type fleetEngine interface {
-	Create(ctx context.Context, pool, runner string, env map[string]string) (containerID string, err error)
+	Create(ctx context.Context, pool, runner string, launch *plan.Launch) (containerID string, err error)
 	Start(ctx context.Context, containerID string, files []plan.File) error
 	Signal(ctx context.Context, containerID, signal string) error
 	Remove(ctx context.Context, containerID string, force bool) error

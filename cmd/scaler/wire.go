@@ -125,11 +125,20 @@ func fleetConfig(cfg *config.Config, instance string) pool.Config {
 			RunnerConfig: func(runner string) ([]byte, error) {
 				return p.RunnerConfig.WithJobOptions(docker.JobOptions(instance, runner))
 			},
+			Program: runnerProgram(p.Runner), Launched: len(p.Container.Command)+len(p.Container.Entrypoint) > 0,
 			SelfRegister: selfRegister(cfg, p),
 			StartTimeout: p.Container.PullTimeout,
 		}
 	}
 	return out
+}
+
+// runnerProgram puts the runner of a pool's image into the terms of the loop.
+func runnerProgram(p config.RunnerProgram) register.Program {
+	if p == config.RunnerAuto {
+		return ""
+	}
+	return register.Program(p)
 }
 
 // poolAuto is what a pool chooses its ready runners by outside of its windows,

@@ -88,7 +88,7 @@ type RegistrationToken struct {
 	Scope   plan.Scope `yaml:"scope" required:"true" example:"org:acme" doc:"Whose jobs the runners take: instance, org:NAME, user:NAME or repo:OWNER/NAME."`
 	Token   *SecretRef `yaml:"token" doc:"The registration token. It is read at each use, so that a replaced file takes effect at once."`
 	Enabled bool       `yaml:"enabled" default:"true" doc:"false: nothing is registered with it, and its pools start nothing. Takes effect as soon as the file is written."`
-	Mint    bool       `yaml:"mint" default:"false" doc:"Instead of token: ask the server's API for the scope's registration token."`
+	Mint    bool       `yaml:"mint" default:"false" doc:"Instead of token: ask the server's API for the scope's registration token. From Forgejo 15 on there is none: the API makes the runner."`
 }
 
 // Pool is a set of runners that are made alike.
@@ -96,6 +96,7 @@ type Pool struct {
 	Name              string           `yaml:"name" required:"true" pattern:"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$" rule:"lower-case letters and digits, with dashes between them, 32 characters at most" example:"linux" doc:"Name of the pool; runners and containers are named after it."`
 	RegistrationToken string           `yaml:"registration_token" required:"true" example:"instance" doc:"Name of one of the registration_tokens."`
 	Registration      RegistrationMode `yaml:"registration" default:"daemon" enum:"daemon container" doc:"Who registers its runners: the daemon, so that no token enters the container; or the container itself, with a single-use token of the gateway, for images that insist on it."`
+	Runner            RunnerProgram    `yaml:"runner" default:"auto" enum:"auto gitea forgejo" doc:"Which runner the image has: gitea or forgejo, or auto for that of the server. Gitea's image starts by itself; Forgejo's, of version 12.8 or newer, is given the command forgejo-runner one-job, or daemon with ephemeral: false. With container.command or container.entrypoint it makes no difference."`
 	Labels            []plan.Label     `yaml:"labels" required:"true" example:"[\"linux:host\"]" doc:"The runners' labels, as NAME:host, NAME:docker://IMAGE or NAME. A job is taken if all of its runs-on are among the names. A docker label needs container.docker_access."`
 	Image             string           `yaml:"image" required:"true" format:"image" example:"gitea/runner:latest" doc:"Image of the runner's container."`
 	Min               int              `yaml:"min" default:"0" min:"0" doc:"Runners kept in any case."`
@@ -108,7 +109,7 @@ type Pool struct {
 	Ramp              *Ramp            `yaml:"ramp" example:"{starts: 5, per: 1m}" doc:"How quickly the pool grows: at most so many starts within any stretch of so long. Without it there is no such limit."`
 	CoolDown          time.Duration    `yaml:"cool_down" default:"0s" min:"0s" max:"24h" doc:"How long no surplus runner is stopped after the pool has started one, or a job has come to one of its runners."`
 	BootTimeout       time.Duration    `yaml:"boot_timeout" default:"2m" min:"1s" doc:"How long a runner may take from its container's start until it is online."`
-	Ephemeral         bool             `yaml:"ephemeral" default:"true" doc:"Each runner takes one job and goes."`
+	Ephemeral         bool             `yaml:"ephemeral" default:"true" doc:"Each runner takes one job and goes. Where the server, older than Gitea 1.24 or Forgejo 15, knows no such runners, the runner itself ends after its job."`
 	MaxLifetime       time.Duration    `yaml:"max_lifetime" default:"0s" min:"0s" example:"24h" doc:"How long the container of a persistent runner may run before the runner is replaced, once it has no job; 0 is no limit. Needs ephemeral: false."`
 	MaxJobs           int              `yaml:"max_jobs" default:"0" min:"0" doc:"How many jobs a persistent runner has before it is replaced; 0 is no limit. Needs ephemeral: false."`
 	MaxUnavailable    plan.Portion     `yaml:"max_unavailable" default:"1" doc:"How many runners may be missing at a time, as a number or as a share of max like 25%, while outdated ones are replaced: those made before the image or the pool's settings changed, or older than max_lifetime."`

@@ -26,7 +26,7 @@ func defaults() *Config {
 		},
 		RegistrationTokens: []RegistrationToken{{Name: "instance", Scope: plan.Scope{Kind: plan.ScopeInstance}, Token: &token, Enabled: true}},
 		Pools: []Pool{{
-			Name: "linux", RegistrationToken: "instance", Registration: RegisterByDaemon,
+			Name: "linux", RegistrationToken: "instance", Registration: RegisterByDaemon, Runner: RunnerAuto,
 			Labels: []plan.Label{{Name: "linux", Schema: "host"}}, Image: "gitea/runner:latest",
 			Max: 10, IdleTimeout: 5 * time.Minute, BootTimeout: 2 * time.Minute, MaxUnavailable: plan.Portion{Count: 1},
 			Ephemeral: true, Weight: 1, ShutdownTimeout: 3 * time.Hour, Schedule: []Window{},
@@ -89,7 +89,7 @@ func TestEveryKey(t *testing.T) {
 			{Name: "minted", Scope: plan.Scope{Kind: plan.ScopeRepo, Owner: "acme", Repo: "tools"}, Mint: true},
 		},
 		Pools: []Pool{{
-			Name: "gpu-1", RegistrationToken: "minted", Registration: RegisterByContainer,
+			Name: "gpu-1", RegistrationToken: "minted", Registration: RegisterByContainer, Runner: RunnerForgejo,
 			Labels: []plan.Label{{Name: "gpu"}, {Name: "ubuntu", Schema: "docker", Args: "//ubuntu:24.04"}, {Name: "linux", Schema: "host"}},
 			Image:  "registry.example.com/runner:latest",
 			Min:    1, Idle: Idle{Count: 2}, TargetWait: &TargetWait{P99: ptr(time.Second)}, IdleMax: ptr(2), Max: 3, BootTimeout: 90 * time.Second, ShutdownTimeout: time.Hour, Priority: -5, Weight: 3, MaxPerRepo: 2, MaxPerOwner: 3,

@@ -73,3 +73,13 @@ type RegistryAuth struct {
 	Password SecretRef `yaml:"password" required:"true" doc:"Password or access token. It is read at each pull."`
 	Server   string    `yaml:"server" default:"" example:"registry.example.com" doc:"Address of the registry. If empty: the one that the image names."`
 }
+
+// RunnerProgram says which runner an image has.
+type RunnerProgram string
+
+// The runner programs.
+const (
+	RunnerAuto    RunnerProgram = "auto" // that of the server's product
+	RunnerGitea   RunnerProgram = "gitea"
+	RunnerForgejo RunnerProgram = "forgejo"
+)

@@ -98,6 +98,9 @@ func (p Pool) containerDigest() string {
 	d := newDigest()
 	d.add("image", p.Image)
 	d.add("runner_config", string(p.RunnerConfig))
+	if p.Runner != RunnerAuto {
+		d.add("runner", string(p.Runner))
+	}
 	v := reflect.ValueOf(p.Container)
 	for _, k := range keysOf(v.Type()) {
 		// What is not set is left out, so that a key that comes with a later

@@ -32,6 +32,7 @@ func TestRecipe(t *testing.T) {
 		"label image":   {func(p *Pool) { p.Labels = []plan.Label{{Name: p.Labels[0].Name, Schema: "docker", Args: "//new"}} }, true, false},
 		"ephemeral":     {func(p *Pool) { p.Ephemeral = !p.Ephemeral }, true, false},
 		"registration":  {func(p *Pool) { p.Registration = RegisterByContainer }, true, false},
+		"runner":        {func(p *Pool) { p.Runner = RunnerForgejo }, false, true},
 		"nil for empty": {func(p *Pool) { p.Container.Env, p.Container.Binds = map[string]string{}, []string{} }, false, false},
 	} {
 		is := pool(tt.change)

@@ -51,7 +51,7 @@ func testAddresses(t *testing.T, r *rig) {
 func testOwnEnvironment(t *testing.T, r *rig) {
 	e := r.engine(t, map[string]Options{"p": {Image: r.image("plain"), Pull: PullNever, Command: []string{"env"}, Env: map[string]string{"A": "pool", "B": "pool"}}})
 	for runner, env := range map[string]map[string]string{r.instance + "-own-env": {"B": "its own", "C": "its own"}, r.instance + "-none": nil} {
-		id, err := e.Create(t.Context(), "p", runner, env)
+		id, err := e.Create(t.Context(), "p", runner, &plan.Launch{Env: env})
 		if err == nil {
 			err = e.Start(t.Context(), id, nil)
 		}

@@ -18,11 +18,11 @@ import (
 // our instance and the runner's label is success, so that Create can be
 // repeated; any other is left alone and gives ErrForeign.
 //
-// The environment comes on top of the pool's own.
+// The launch, which may be nil, comes on top of what the pool says.
 //
 // When ctx ends or the deadline passes, the engine may have made the container
 // all the same. It carries our labels, so that List shows it.
-func (e *Engine) Create(ctx context.Context, pool, runner string, env map[string]string) (id string, err error) {
+func (e *Engine) Create(ctx context.Context, pool, runner string, launch *plan.Launch) (id string, err error) {
 	o, err := e.options(pool)
 	if err != nil {
 		return "", fmt.Errorf("create container %s: %w", runner, err)
@@ -31,7 +31,7 @@ func (e *Engine) Create(ctx context.Context, pool, runner string, env map[string
 		if err := e.EnsureImage(ctx, pool); err != nil {
 			return "", fmt.Errorf("create container %s: %w", runner, err)
 		}
-		id, err = e.create(ctx, o.with(env), identity{e.instance, pool, runner})
+		id, err = e.create(ctx, o.with(launch), identity{e.instance, pool, runner})
 		if !errors.Is(err, plan.ErrNotFound) {
 			break
 		}

@@ -277,15 +277,21 @@ func orImage(list []string) []string {
 	return slices.Clone(list)
 }
 
-// with returns the options with more environment variables.
-func (o Options) with(env map[string]string) Options {
-	if len(env) > 0 {
+// with returns the options with what one container gets beyond them.
+func (o Options) with(launch *plan.Launch) Options {
+	if launch == nil {
+		return o
+	}
+	if len(launch.Env) > 0 {
 		merged := maps.Clone(o.Env)
 		if merged == nil {
-			merged = make(map[string]string, len(env))
+			merged = make(map[string]string, len(launch.Env))
 		}
-		maps.Copy(merged, env)
+		maps.Copy(merged, launch.Env)
 		o.Env = merged
+	}
+	if len(launch.Command) > 0 {
+		o.Command = launch.Command
 	}
 	return o
 }

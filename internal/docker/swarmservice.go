@@ -19,8 +19,8 @@ const updateTries = 5
 
 // Create makes a service with the runner's name, without a task. A service of
 // that name which carries our instance and the runner's label is success; any
-// other is left alone and gives ErrForeign.
-func (s *Swarm) Create(ctx context.Context, pool, runner string, env map[string]string) (id string, err error) {
+// other is left alone and gives ErrForeign. The launch is as for Engine.Create.
+func (s *Swarm) Create(ctx context.Context, pool, runner string, launch *plan.Launch) (id string, err error) {
 	what := "create service " + runner
 	o, err := s.options(pool)
 	if err != nil {
@@ -30,7 +30,7 @@ func (s *Swarm) Create(ctx context.Context, pool, runner string, env map[string]
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", what, err)
 	}
-	spec, err := o.with(env).serviceSpec(identity{s.instance, pool, runner}, image)
+	spec, err := o.with(launch).serviceSpec(identity{s.instance, pool, runner}, image)
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", what, err)
 	}

@@ -26,6 +26,9 @@ type Process func(ctx context.Context, term <-chan struct{}, files map[string][]
 // its container was created with, beside its files.
 const EnvPrefix = "/env/"
 
+// CommandFile is where a process finds its command, if it has one of its own.
+const CommandFile = "/command"
+
 // IDFile is where a process finds the id of its container, for Print.
 const IDFile = "/etc/hostname"
 
@@ -132,7 +135,7 @@ func (e *Engine) find(id string) (*container, error) {
 }
 
 // Create implements pool.Engine.
-func (e *Engine) Create(ctx context.Context, pool, runner string, env map[string]string) (string, error) {
+func (e *Engine) Create(ctx context.Context, pool, runner string, launch *plan.Launch) (string, error) {
 	if err := sleep(ctx, e.CreateTime); err != nil {
 		return "", err
 	}
@@ -151,8 +154,13 @@ func (e *Engine) Create(ctx context.Context, pool, runner string, env map[string
 	}
 	e.next++
 	c := &container{instance: e.instance, id: fmt.Sprintf("c%d", e.next), runner: runner, pool: pool, state: plan.ContainerCreated, files: map[string][]byte{}}
-	for name, value := range env {
-		c.files[EnvPrefix+name] = []byte(value)
+	if launch != nil {
+		for name, value := range launch.Env {
+			c.files[EnvPrefix+name] = []byte(value)
+		}
+		if len(launch.Command) > 0 {
+			c.files[CommandFile] = []byte(strings.Join(launch.Command, " "))
+		}
 	}
 	e.containers[c.id] = c
 	e.peak = max(e.peak, len(e.containers))

@@ -185,6 +185,12 @@ type Container struct {
 // it has ended.
 func (c Container) Lost() bool { return c.State == ContainerExited && c.Withdrawn && !c.Ended }
 
+// Launch is what one container gets beyond what its pool says.
+type Launch struct {
+	Env     map[string]string // on top of the pool's
+	Command []string          // in place of the image's, if there is any
+}
+
 // File is a file to be put into a container before it starts.
 type File struct {
 	Path string // absolute, slash-separated

@@ -25,7 +25,7 @@ func (m *Manager) makeSelfRegistered(ctx context.Context, s step) (state.Record,
 		rec.Unregistered = true
 		return rec, fmt.Errorf("issue registration token: %w", err)
 	}
-	rec.ContainerID, err = m.create(ctx, rec.Pool, rec.Name, self.Env(rec.Name, token))
+	rec.ContainerID, err = m.create(ctx, rec.Pool, rec.Name, &plan.Launch{Env: self.Env(rec.Name, token)})
 	if err != nil {
 		rec.Unregistered = true // what was not started registers nothing
 	}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"scaler.io/scaler/internal/plan"
+	"scaler.io/scaler/internal/register"
 	"scaler.io/scaler/internal/state"
 )
 
@@ -42,6 +43,10 @@ type Options struct {
 	// Recipe is what its runners are made from, but for the image's id.
 	Recipe  plan.Recipe
 	DataDir string // working directory of the runner in its container
+	// Program is the runner that the image has, "" for that of the server's
+	// product. Launched says that the pool's own settings start it.
+	Program  register.Program
+	Launched bool
 	// RunnerConfig returns the content of a runner's configuration file.
 	RunnerConfig func(runner string) ([]byte, error)
 	// SelfRegister, if not nil, has the container register itself.

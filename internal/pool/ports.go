@@ -13,8 +13,9 @@ import (
 // success.
 type engine interface {
 	// Create makes the image of the pool available, then a container for the
-	// runner, which is not started. The environment is added to the pool's.
-	Create(ctx context.Context, pool, runner string, env map[string]string) (containerID string, err error)
+	// runner, which is not started. The launch, if not nil, is added to what the
+	// pool says.
+	Create(ctx context.Context, pool, runner string, launch *plan.Launch) (containerID string, err error)
 	// Start puts the files into a created container and starts it.
 	Start(ctx context.Context, containerID string, files []plan.File) error
 	// Signal sends a signal and does not wait for its effect.

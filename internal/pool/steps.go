@@ -13,10 +13,6 @@ import (
 	"scaler.io/scaler/internal/state"
 )
 
-// runnerConfigName is the runner's configuration file in its data directory;
-// the engine names it to the container in CONFIG_FILE.
-const runnerConfigName = "config.yaml"
-
 // step is what one step works on: a copy of the record, and what the loop
 // knows beside it.
 type step struct {
@@ -135,7 +131,11 @@ func (m *Manager) remake(ctx context.Context, s step, note string) (state.Record
 	if err := m.clearJobs(ctx, rec); err != nil {
 		m.log.Warn("leftovers of a job not removed", "pool", rec.Pool, "runner", rec.Name, "err", err)
 	}
-	rec.ContainerID, err = m.create(ctx, rec.Pool, rec.Name, nil)
+	launch, err := m.launchOf(ctx, rec, s.opts)
+	if err != nil {
+		return rec, err
+	}
+	rec.ContainerID, err = m.create(ctx, rec.Pool, rec.Name, launch)
 	if err != nil {
 		return rec, err
 	}
@@ -178,11 +178,16 @@ func (m *Manager) make(ctx context.Context, s step) (state.Record, error) {
 	if s.opts.SelfRegister != nil {
 		return m.makeSelfRegistered(ctx, s)
 	}
+	launch, err := m.launchOf(ctx, rec, s.opts)
+	if err != nil {
+		rec.Unregistered = true
+		return rec, err
+	}
 	var containerID string
 	created := make(chan error, 1)
 	go func() {
 		var err error
-		containerID, err = m.create(ctx, rec.Pool, rec.Name, nil)
+		containerID, err = m.create(ctx, rec.Pool, rec.Name, launch)
 		created <- err
 	}()
 	if s.careful {
@@ -194,7 +199,7 @@ func (m *Manager) make(ctx context.Context, s step) (state.Record, error) {
 		created <- nil
 	}
 	var id plan.Identity
-	err := failing(plan.FailedRegister, m.measured(rec.Pool, plan.SpanRegister, func() (err error) {
+	err = failing(plan.FailedRegister, m.measured(rec.Pool, plan.SpanRegister, func() (err error) {
 		id, err = m.ports.Registrar.Register(ctx, rec.Token, plan.Registration{
 			Name: rec.Name, Labels: s.opts.Labels, Ephemeral: rec.Ephemeral, Version: m.version,
 		})
@@ -230,17 +235,35 @@ func (m *Manager) launch(ctx context.Context, rec state.Record, opts Options) (o
 	if err := m.ports.Store.Put(rec); err != nil {
 		return false, err
 	}
-	files = append(files, plan.File{Path: path.Join(dataDir(rec, opts), runnerConfigName), Mode: 0o644, Data: runnerConfig})
+	files = append(files, plan.File{Path: path.Join(dataDir(rec, opts), register.ConfigName), Mode: 0o644, Data: runnerConfig})
 	began := time.Now()
 	err = failing(plan.FailedStart, m.measured(rec.Pool, plan.SpanStart, func() error { return m.ports.Engine.Start(ctx, rec.ContainerID, files) }))
 	return time.Since(began) >= slowStart, err
 }
 
+// launchOf says how the runner is started in its container, nil where that is not
+// ours to say. Which program an image has that nobody has named depends on the
+// server.
+func (m *Manager) launchOf(ctx context.Context, rec state.Record, opts Options) (*plan.Launch, error) {
+	if opts.Launched {
+		return nil, nil
+	}
+	program := opts.Program
+	if program == "" {
+		caps, err := m.ports.Forge.Capabilities(ctx)
+		if err != nil && caps.Product == "" {
+			return nil, failing(plan.FailedCreate, fmt.Errorf("choose the command of runner %s: %w", rec.Name, err))
+		}
+		program = register.ProgramOf(caps.Product)
+	}
+	return register.Launch(program, dataDir(rec, opts), rec.Ephemeral, ""), nil
+}
+
 // create makes the container of a runner. It takes no record, which may be changed
 // beside it.
-func (m *Manager) create(ctx context.Context, pool, runner string, env map[string]string) (containerID string, err error) {
+func (m *Manager) create(ctx context.Context, pool, runner string, launch *plan.Launch) (containerID string, err error) {
 	err = failing(plan.FailedCreate, m.measured(pool, plan.SpanCreate, func() (err error) {
-		containerID, err = m.ports.Engine.Create(ctx, pool, runner, env)
+		containerID, err = m.ports.Engine.Create(ctx, pool, runner, launch)
 		return err
 	}))
 	return containerID, err

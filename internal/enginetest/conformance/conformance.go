@@ -21,7 +21,7 @@ import (
 
 // Engine is what the daemon needs of an engine, see the ports of package pool.
 type Engine interface {
-	Create(ctx context.Context, pool, runner string, env map[string]string) (containerID string, err error)
+	Create(ctx context.Context, pool, runner string, launch *plan.Launch) (containerID string, err error)
 	Start(ctx context.Context, containerID string, files []plan.File) error
 	Signal(ctx context.Context, containerID, signal string) error
 	Remove(ctx context.Context, containerID string, force bool) error

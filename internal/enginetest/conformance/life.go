@@ -44,7 +44,7 @@ func testCreateTwice(t *testing.T, b *bench) {
 
 func testEnvironment(t *testing.T, b *bench) {
 	runner := b.runner()
-	id, err := b.Create(t.Context(), Pool, runner, map[string]string{"CONFORMANCE": "yes it is"})
+	id, err := b.Create(t.Context(), Pool, runner, &plan.Launch{Env: map[string]string{"CONFORMANCE": "yes it is"}})
 	if err != nil {
 		t.Fatal(err)
 	}

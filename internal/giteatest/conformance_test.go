@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"scaler.io/scaler/internal/giteatest"
+	"scaler.io/scaler/internal/realgitea"
 )
 
 // target is a server that the checks run against.
@@ -117,6 +118,11 @@ func TestConformance(t *testing.T) {
 		t.Run("fake/"+p.String(), func(t *testing.T) { runChecks(t, newFakeTarget(t, p)) })
 	}
 	t.Run("gitea", func(t *testing.T) { runChecks(t, newGiteaTarget(t)) })
+	t.Run("real", func(t *testing.T) {
+		for _, b := range realgitea.Binaries(t) {
+			t.Run(b.Profile, func(t *testing.T) { runChecks(t, startTarget(t, b, mustProfile(t, b.Profile))) })
+		}
+	})
 }
 
 // runChecks runs those of the table that hold for the target.

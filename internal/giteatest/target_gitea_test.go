@@ -14,26 +14,31 @@ import (
 	"scaler.io/scaler/internal/realgitea"
 )
 
-// giteaTarget is a real Gitea with a database of its own.
+// giteaTarget is a real server with a database of its own.
 type giteaTarget struct {
-	server *realgitea.Server
-	client client
-	repos  int
+	server  *realgitea.Server
+	release giteatest.Profile
+	client  client
+	repos   int
 }
 
-// newGiteaTarget starts SCALER_GITEA_BIN, or skips the test.
+// newGiteaTarget starts SCALER_GITEA_BIN, or skips the test. It is of the zero
+// profile's release.
 func newGiteaTarget(t *testing.T) *giteaTarget {
-	g := &giteaTarget{server: realgitea.Start(t, "127.0.0.1", testRegistrationToken)}
+	return startTarget(t, realgitea.Default(t), giteatest.New(giteatest.Options{}).Profile())
+}
+
+// startTarget starts a real server of a release.
+func startTarget(t *testing.T, b realgitea.Binary, release giteatest.Profile) *giteaTarget {
+	g := &giteaTarget{server: realgitea.StartBinary(t, b, "127.0.0.1", testRegistrationToken), release: release}
 	g.client = client{g, &http.Client{Timeout: callTimeout}}
 	return g
 }
 
-func (g *giteaTarget) profile() giteatest.Profile {
-	return giteatest.New(giteatest.Options{}).Profile()
-}
-func (g *giteaTarget) base() string              { return g.server.URL }
-func (g *giteaTarget) registrationToken() string { return g.server.RegistrationToken }
-func (g *giteaTarget) apiToken() string          { return g.server.APIToken }
+func (g *giteaTarget) profile() giteatest.Profile { return g.release }
+func (g *giteaTarget) base() string               { return g.server.URL }
+func (g *giteaTarget) registrationToken() string  { return g.server.RegistrationToken }
+func (g *giteaTarget) apiToken() string           { return g.server.APIToken }
 
 // addJobs makes a repository with a workflow that runs at once.
 func (g *giteaTarget) addJobs(t *testing.T, n int, labels ...string) (string, []int64) {
@@ -53,20 +58,35 @@ func (g *giteaTarget) addJobs(t *testing.T, n int, labels ...string) (string, []
 	poll := time.NewTicker(50 * time.Millisecond)
 	defer poll.Stop()
 	for {
-		jobs, total, _ := g.client.jobs(t, "/repos/"+repo, "?status=queued")
-		if total == n {
-			ids := make([]int64, len(jobs))
-			for i, j := range jobs {
-				ids[i] = j.ID
-			}
+		ids, found := g.queued(ctx, t, repo)
+		if found == n {
 			return repo, ids
 		}
 		select {
 		case <-poll.C:
 		case <-ctx.Done():
-			t.Fatalf("%d of %d jobs queued", total, n)
+			t.Fatalf("%d of %d jobs queued", found, n)
 		}
 	}
+}
+
+// queued returns how many jobs a new repository has, with their ids where the
+// server lists them in Gitea's way.
+func (g *giteaTarget) queued(ctx context.Context, t *testing.T, repo string) ([]int64, int) {
+	t.Helper()
+	if gitea(25)(releaseOf(g.release)) {
+		jobs, total, _ := g.client.jobs(t, "/repos/"+repo, "?status=queued")
+		ids := make([]int64, len(jobs))
+		for i, j := range jobs {
+			ids[i] = j.ID
+		}
+		return ids, total
+	}
+	jobs, err := g.server.HeadJobs(ctx, repo)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return nil, len(jobs)
 }
 
 func (g *giteaTarget) resetUserToken(t *testing.T) {
@@ -76,11 +96,14 @@ func (g *giteaTarget) resetUserToken(t *testing.T) {
 
 func (g *giteaTarget) cancel(t *testing.T, repo string, ids []int64) {
 	t.Helper()
-	page, err := url.Parse(g.client.job(t, repo, ids[0]).HTMLURL)
-	if err != nil {
-		t.Fatal(err)
+	run := "/" + repo + "/actions/runs/1" // of a new repository
+	if len(ids) > 0 {
+		page, err := url.Parse(g.client.job(t, repo, ids[0]).HTMLURL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		run, _, _ = strings.Cut(page.Path, "/jobs/")
 	}
-	run, _, _ := strings.Cut(page.Path, "/jobs/")
 	g.server.Submit(t, run+"/cancel", nil)
 }
 

@@ -89,10 +89,7 @@ func (g *giteaTarget) queued(ctx context.Context, t *testing.T, repo string) ([]
 	return nil, len(jobs)
 }
 
-func (g *giteaTarget) resetUserToken(t *testing.T) {
-	t.Helper()
-	g.server.Submit(t, "/user/settings/actions/runners/reset_registration_token", nil)
-}
+func (g *giteaTarget) resetUserToken(t *testing.T) { g.server.ResetUserToken(t) }
 
 func (g *giteaTarget) cancel(t *testing.T, repo string, ids []int64) {
 	t.Helper()

@@ -55,9 +55,23 @@ func (s *Server) submit(ctx context.Context, page string, form url.Values) error
 	}
 	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode >= http.StatusBadRequest {
-		return fmt.Errorf("post to %s: %s", page, resp.Status)
+		return &statusError{what: "post to " + page, status: resp.StatusCode}
 	}
 	return nil
+}
+
+// ResetUserToken resets the registration token of the administrator's own
+// runners. Before Gitea 1.23, and in Forgejo, that is a link.
+func (s *Server) ResetUserToken(t testing.TB) {
+	t.Helper()
+	const path = "/user/settings/actions/runners/reset_registration_token"
+	err := s.submit(t.Context(), path, nil)
+	if missing(err) {
+		_, err = s.page(t.Context(), path)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // page gets a page, empty if it leads elsewhere.

@@ -20,7 +20,7 @@ const none = -1
 type assignment struct {
 	kinds    *kinds
 	ceilings *ceilings
-	kind     []int32 // for each job its kind, or none if no pool may serve it
+	kind     []int32 // for each job its kind, or none if no pool may serve it, or a runner is bound to it
 	pool     []int32 // for each job its pool, or none
 	waiting  []int32 // the jobs that have no place and some pool, in order
 	aside    []aside // for each job, if any is not to be placed now: see setAside
@@ -55,7 +55,10 @@ func newAssignment(jobs []Decision, pools int, m *Matcher, c *ceilings) *assignm
 		seen:     make(poolSet, m.width),
 	}
 	for j := range jobs {
-		a.kind[j], a.pool[j] = a.kinds.of(jobs[j].Job), none
+		a.kind[j], a.pool[j] = none, none
+		if jobs[j].bound == nil {
+			a.kind[j] = a.kinds.of(jobs[j].Job)
+		}
 		if a.kind[j] != none {
 			a.waiting = append(a.waiting, int32(j))
 		}

@@ -25,7 +25,7 @@ type ceilings struct {
 // ceiling is that of one repository or owner in one pool.
 type ceiling struct{ pool, name int32 }
 
-// newCeilings counts the runners that are busy.
+// newCeilings counts the runners that are busy, and those that are bound to a job.
 func newCeilings(pools []*pool, runners []Runner) *ceilings {
 	c := &ceilings{capped: make(poolSet, (len(pools)+63)/64)}
 	for i, p := range pools {
@@ -46,8 +46,8 @@ func newCeilings(pools []*pool, runners []Runner) *ceilings {
 	}
 	for i := range runners {
 		r := &runners[i]
-		if pool, known := at[r.Pool]; known && r.HasJob && r.Repo != "" && c.capped.has(pool) {
-			c.count(c.repo(r.Repo), pool, 1)
+		if pool, known := at[r.Pool]; known && c.capped.has(pool) && r.takes() != "" {
+			c.count(c.repo(r.takes()), pool, 1)
 		}
 	}
 	return c

@@ -94,6 +94,7 @@ func newComputation(spec Spec, snap Snapshot) *computation {
 			c.budget.take(r.cost(p))
 		}
 	}
+	c.bindJobs()
 	c.owe()
 	byPreference(c.pools)
 	c.matcher = newMatcher(len(c.pools), func(i int) *Pool { return &c.pools[i].Pool })
@@ -195,7 +196,7 @@ func (c *computation) shrink() {
 // state at the server wakes it.
 func (c *computation) nudge() {
 	for _, p := range c.pools {
-		if !p.overdue || c.snap.Now.Sub(p.NudgedAt) < nudgeAgain {
+		if p.Eager || !p.overdue || c.snap.Now.Sub(p.NudgedAt) < nudgeAgain {
 			continue
 		}
 		k := c.lazy(p)

@@ -153,7 +153,7 @@ func pagePath(address string) string {
 // answer is what pool i can do for job j.
 func (c *computation) answer(i, j int) PoolAnswer {
 	p, job := c.pools[i], c.jobs[j].Job
-	a := PoolAnswer{Pool: p.Name, Scope: p.Scope.String(), Labels: append([]string{}, p.Labels...), Waiting: c.assigned.count[i],
+	a := PoolAnswer{Pool: p.Name, Scope: p.Scope.String(), Labels: append([]string{}, p.Labels...), Waiting: c.assigned.count[i] + p.bound,
 		Starting: p.count.Starting, Idle: p.count.Idle, Busy: p.count.Busy, Leaving: p.count.Leaving, Max: p.Max, Obstacles: []Obstacle{}}
 	if job.Barred != "" {
 		a.Obstacles = append(a.Obstacles, Obstacle{Kind: ObstacleLabel, Reason: job.Barred})
@@ -171,11 +171,12 @@ func (c *computation) answer(i, j int) PoolAnswer {
 		a.Obstacles = append(a.Obstacles, Obstacle{Kind: ObstacleScope, Reason: string(appendOutside(nil, p.Scope, job.Repo))})
 	}
 	a.Fits = len(a.Obstacles) == 0
-	a.Serves = c.assigned.pool[j] == int32(i)
+	bound := c.jobs[j].bound
+	a.Serves = c.assigned.pool[j] == int32(i) || bound != nil && bound.Pool == p.Name
 	if a.Fits && c.assigned.isAside(j) {
 		a.Obstacles = append(a.Obstacles, c.assigned.aside[j].obstacle())
 	}
-	if a.Fits && !a.Serves {
+	if a.Fits && !a.Serves && bound == nil {
 		a.Obstacles = append(a.Obstacles, c.between(i, c.assigned.kind[j])...)
 	}
 	return a

@@ -36,7 +36,9 @@ func (c *computation) leave() {
 	}
 	for _, p := range c.pools {
 		// All that were buried at once: one by one would take long.
-		p.idle = slices.DeleteFunc(p.idle, func(r *Runner) bool { return (r.Gone || r.Leave != nil || p.spent(r)) && !c.unknown(r) })
+		p.idle = slices.DeleteFunc(p.idle, func(r *Runner) bool {
+			return (r.Gone || r.Leave != nil || p.spent(r) || r.missed(c.snap.Now)) && !c.unknown(r)
+		})
 	}
 	c.shed()
 }
@@ -110,6 +112,9 @@ func (c *computation) step(r *Runner) {
 		case c.withdraw(p, r):
 		case p == nil:
 			c.takeOut(r, CauseNoPool, "its pool is no longer configured")
+		case r.missed(c.snap.Now):
+			c.lose(p, r)
+			c.takeOut(r, CauseSurplus, fmt.Sprintf("it was started for job %d alone, and has not got it", r.Bound.Job))
 		default:
 			c.retire(p, r)
 		}

@@ -16,6 +16,7 @@ type pool struct {
 	ready   []*Runner // of these, the ones that can be started
 	ramp    ramp      // what its pace lets start
 	renewal renewal
+	bound   int  // jobs that a runner of it is bound to
 	overdue bool // a job that it is to serve has waited for nudgeAfter
 	hold    string
 	index   int     // in the order of the Spec

@@ -107,8 +107,11 @@ func (p *Pool) old(r *Runner, now time.Time) bool {
 func (p *Pool) stale(r *Runner, now time.Time) bool { return p.change(r, now) != noChange }
 
 // misfit reports whether there may be jobs that the pool can serve and this
-// runner of it cannot, since it was registered for others.
+// runner of it cannot, since it was registered for others, or asks for one only.
 func (p *Pool) misfit(r *Runner) bool {
+	if r.Bound != nil {
+		return true
+	}
 	if !differs(p.Renewal.Recipe.Registration, r.Recipe.Registration) {
 		return false
 	}

@@ -8,7 +8,7 @@ func (c *computation) result() Plan {
 		c.plan.Pools = make([]PoolCount, len(c.pools))
 	}
 	for i, p := range c.pools {
-		p.count.Waiting = c.assigned.count[i]
+		p.count.Waiting = c.assigned.count[i] + p.bound
 		p.count.Hold = p.hold
 		p.count.Full = c.full(p)
 		if p.ramp.left <= 0 {

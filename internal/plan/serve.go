@@ -72,6 +72,10 @@ func (c *computation) explain(starts []int) {
 		d := &c.jobs[j]
 		job := d.Job
 		i := c.assigned.pool[j]
+		if d.bound != nil {
+			d.Pool, d.Reason = d.bound.Pool, "runner "+d.bound.Name+" was started for it"
+			continue
+		}
 		if i == none && c.assigned.isAside(j) {
 			c.explainAside(j)
 			continue
@@ -89,7 +93,7 @@ func (c *computation) explain(starts []int) {
 			continue
 		}
 		d.Reason = "a runner is being started for it"
-		c.starts = append(c.starts, Action{Kind: ActionStart, Pool: p.Name, Job: job.ID, Cause: CauseJob, Reason: c.whyStart(job)})
+		c.starts = append(c.starts, Action{Kind: ActionStart, Pool: p.Name, Job: job.ID, Bound: p.bindTo(job), Cause: CauseJob, Reason: c.whyStart(job)})
 	}
 }
 

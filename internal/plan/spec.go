@@ -72,6 +72,12 @@ type Pool struct {
 	// and until one has come online. One that has ended counts until it is
 	// removed, since only then it is known how it fared.
 	Probe bool
+	// Binds says that a runner that is started for a job asks for that job alone,
+	// if the job has a handle.
+	Binds bool
+	// Eager says that an idle runner asks for any job each time, so that none is
+	// ever to be woken.
+	Eager bool
 	// Cost is what a runner takes of Spec.Most: the limits of its container.
 	Cost Resources
 	// Priority is the pool's place where not all can have what they want, higher
@@ -138,6 +144,8 @@ type Runner struct {
 	HasJob bool
 	// Repo is the repository of that job, "owner/name".
 	Repo string
+	// Bound, if not nil, is the one job that it asks for.
+	Bound *Bound
 	// JobSeen is when a list last showed it with a job, zero for never. A
 	// list of several pages can miss a job while others come and go, so one
 	// look at it is not enough to end a runner that had one.
@@ -221,6 +229,7 @@ type Action struct {
 	Pool   string     `json:"pool"`
 	Runner string     `json:"runner,omitempty"` // empty for prepare, and for a start of one that is not on standby
 	Job    int64      `json:"job,omitempty"`    // the job that a start is for
+	Bound  *Bound     `json:"-"`                // that job, if the runner is to take no other
 	By     string     `json:"by,omitempty"`     // who asked for it, empty for the planner itself
 	// Cause is set where a runner is started, and where its way out begins.
 	Cause  Cause  `json:"cause,omitempty"`
@@ -239,6 +248,8 @@ type Decision struct {
 	// would be the first to serve it, empty if it fits none.
 	Kind ObstacleKind
 	Fits string
+
+	bound *Runner // the runner that asks for this job alone
 }
 
 // Served reports whether a runner is there or on its way for the job.

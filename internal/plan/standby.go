@@ -42,7 +42,7 @@ func (c *computation) useStandby() {
 			if len(p.ready) == 0 {
 				continue
 			}
-			a.Runner = p.ready[0].Name
+			a.Runner, a.Bound = p.ready[0].Name, nil // it was made for no job in particular
 			p.ready = p.ready[1:]
 			p.standby--
 			p.count.Standby--

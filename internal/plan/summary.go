@@ -24,9 +24,12 @@ func (c *computation) summary(j int) []string {
 	return lines
 }
 
-// howServed says which runner is for a job. Nothing binds the two: free runners
+// howServed says which runner is for a job. If none is bound to it, free runners
 // go to the oldest jobs of a pool, then those that are starting.
 func (c *computation) howServed(j int) []string {
+	if r := c.jobs[j].bound; r != nil {
+		return []string{fmt.Sprintf("Runner %s of pool %s was started for it, and takes no other job.", r.Name, r.Pool)}
+	}
 	i := int(c.assigned.pool[j])
 	p, before := c.pools[i], 0
 	for k := range j {
@@ -43,7 +46,7 @@ func (c *computation) howServed(j int) []string {
 	switch starting := c.starting(p); {
 	case before < free:
 		line := []string{fmt.Sprintf("A runner of pool %s is free and takes it at its next look, within seconds.", p.Name)}
-		if !p.overdue || c.lazy(p) == none {
+		if p.Eager || !p.overdue || c.lazy(p) == none {
 			return line
 		}
 		if c.spec.CanNudge {

@@ -107,6 +107,7 @@ func fleetConfig(cfg *config.Config, instance string) pool.Config {
 		Spec: plan.Spec{MaxRunners: cfg.Limits.Runners, Most: cfg.Limits.Most(), Reserve: cfg.Limits.Reserve.Amount(), DrainSettle: cfg.Drain.Settle},
 		Pace: pool.Pace{Polls: plan.Polls{Active: cfg.PollActive, Usual: cfg.PollInterval}, Quiet: cfg.PollQuiet}, ParallelStarts: cfg.Limits.ParallelStarts,
 		Sharing:         cfg.Sharing(),
+		Events:          cfg.Webhook != nil,
 		DrainOnShutdown: cfg.OnShutdown == config.ShutdownDrain, ShutdownTimeout: cfg.ShutdownTimeout,
 	}
 	for _, p := range cfg.Pools {

@@ -39,6 +39,7 @@ func (e *Engine) Print(id, line string) {
 	defer e.mu.Unlock()
 	if c := e.containers[id]; c != nil {
 		c.printed = append(c.printed, line)
+		c.stir()
 	}
 }
 

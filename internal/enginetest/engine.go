@@ -75,6 +75,7 @@ type container struct {
 	code             int
 	files            map[string][]byte
 	printed          []string
+	news             chan struct{} // closed when it prints a line, ends or is removed
 	term             chan struct{}
 	kill             context.CancelFunc
 	started          time.Time
@@ -111,13 +112,21 @@ func (e *Engine) begin(ctx context.Context, call string) error {
 	return e.faults[call]
 }
 
-// tell notifies the container's watchers. The caller holds e.mu.
+// tell notifies the container's watchers, and those who follow its log. The
+// caller holds e.mu.
 func (e *Engine) tell(c *container) {
+	c.stir()
 	for _, id := range slices.Sorted(maps.Keys(e.watchers)) {
 		if w := e.watchers[id]; w.instance == c.instance && e.cut == nil {
 			go w.notify(c.runner)
 		}
 	}
+}
+
+// stir wakes those who follow the container's log. The caller holds e.mu.
+func (c *container) stir() {
+	close(c.news)
+	c.news = make(chan struct{})
 }
 
 // errForeign is for what another instance has made.
@@ -153,7 +162,7 @@ func (e *Engine) Create(ctx context.Context, pool, runner string, launch *plan.L
 		}
 	}
 	e.next++
-	c := &container{instance: e.instance, id: fmt.Sprintf("c%d", e.next), runner: runner, pool: pool, state: plan.ContainerCreated, files: map[string][]byte{}}
+	c := &container{instance: e.instance, id: fmt.Sprintf("c%d", e.next), runner: runner, pool: pool, state: plan.ContainerCreated, files: map[string][]byte{}, news: make(chan struct{})}
 	if launch != nil {
 		for name, value := range launch.Env {
 			c.files[EnvPrefix+name] = []byte(value)
@@ -310,20 +319,26 @@ func (e *Engine) Inspect(ctx context.Context, id string) (plan.Container, error)
 // Logs implements pool.Inspector. What a process prints, or leaves in the file
 // /log, is its log.
 func (e *Engine) Logs(ctx context.Context, id string, lines int) ([]string, error) {
+	all, _, err := e.logOf(ctx, id, lines)
+	return all, err
+}
+
+// logOf returns the last lines of a log, and how many were printed.
+func (e *Engine) logOf(ctx context.Context, id string, lines int) (all []string, printed int, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if err := e.begin(ctx, "Logs"); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	c, err := e.find(id)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	all := c.printed
+	all = c.printed
 	if log, left := c.files["/log"]; left {
 		all = append(slices.Clone(all), strings.Split(strings.TrimSpace(string(log)), "\n")...)
 	}
-	return all[max(len(all)-lines, 0):], nil
+	return all[max(len(all)-lines, 0):], len(c.printed), nil
 }
 
 // Watch implements pool.Inspector.

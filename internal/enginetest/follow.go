@@ -8,26 +8,47 @@ import (
 	"scaler.io/scaler/internal/plan"
 )
 
-// FollowLogs implements pool.Follower. What is in the log already is all that
-// comes; it ends when the container does.
+// FollowLogs implements pool.Follower. It ends when the container does.
 func (e *Engine) FollowLogs(ctx context.Context, id string, lines int, line func(string) error) error {
-	all, err := e.Logs(ctx, id, lines)
+	next, printed, err := e.logOf(ctx, id, lines)
 	if err != nil {
 		return err
 	}
-	for _, l := range all {
-		if err := line(l); err != nil {
-			return err
-		}
-	}
 	for {
-		if c, err := e.Inspect(ctx, id); err != nil || c.State != plan.ContainerRunning {
-			return err
+		for _, l := range next {
+			if err := line(l); err != nil {
+				return err
+			}
 		}
-		if err := sleep(ctx, time.Second); err != nil {
-			return err
+		var news <-chan struct{}
+		if next, news = e.printedSince(id, printed); len(next) > 0 {
+			printed += len(next)
+			continue
+		}
+		if news == nil {
+			return nil
+		}
+		select {
+		case <-news:
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
+}
+
+// printedSince returns what a container has printed after so many lines, and what
+// is closed when there may be more, nil if there will not.
+func (e *Engine) printedSince(id string, printed int) (lines []string, news <-chan struct{}) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	c, err := e.find(id)
+	if err != nil || e.cut != nil {
+		return nil, nil
+	}
+	if c.state == plan.ContainerRunning {
+		news = c.news
+	}
+	return c.printed[min(printed, len(c.printed)):], news
 }
 
 // Usage implements pool.Follower: a container that runs has used a tenth of a CPU

@@ -42,6 +42,7 @@ type JobState struct {
 	Status      string    `json:"status"`
 	RunnerID    int64     `json:"runner_id,omitempty"`
 	RunnerName  string    `json:"runner_name,omitempty"`
+	Task        int64     `json:"task,omitempty"` // number of the runner's turn at it
 	QueuedAt    time.Time `json:"queued_at"`
 	StartedAt   time.Time `json:"started_at,omitzero"`
 	CompletedAt time.Time `json:"completed_at,omitzero"`
@@ -111,7 +112,7 @@ func (s *Server) Job(id int64) (JobState, bool) {
 func (j *job) state() JobState {
 	return JobState{
 		ID: j.id, Repo: j.repo, Labels: slices.Clone(j.spec.Labels), Status: j.status,
-		RunnerID: j.runner, RunnerName: j.by,
+		RunnerID: j.runner, RunnerName: j.by, Task: j.task,
 		QueuedAt: j.queued, StartedAt: j.started, CompletedAt: j.stopped,
 	}
 }

@@ -71,6 +71,7 @@ func newComputation(spec Spec, snap Snapshot) *computation {
 		q := &pools[i]
 		q.span = p.Windows.at(snap.Now)
 		q.Pool, q.own, q.index, q.cost = p.under(q.span.window), &spec.Pools[i], i, p.Cost.amounts()
+		q.keepAhead()
 		holds := c.holds(q)
 		if len(holds) > 0 {
 			q.hold = holds[0].Reason

@@ -81,10 +81,10 @@ func (p *pool) room() int {
 	return n
 }
 
-// idleWhy says behind a reason what the number of idle runners goes by, if the
-// pool chooses it by itself.
+// idleWhy says behind a reason what the number of idle runners goes by, if that
+// is not its own setting alone.
 func (p *pool) idleWhy() string {
-	if p.Auto == nil || p.IdleWhy == "" {
+	if p.IdleWhy == "" {
 		return ""
 	}
 	return " (" + p.IdleWhy + ")"

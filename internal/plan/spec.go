@@ -33,7 +33,10 @@ type Pool struct {
 	// SetReady. IdleWhy says then what the choice goes by.
 	Auto    *Auto
 	IdleWhy string
-	Max     int // runners at most, in whatever phase
+	// Ahead, if not empty, says why at least one runner is kept ready, whatever
+	// Idle and the windows say: nothing else tells of the jobs.
+	Ahead string
+	Max   int // runners at most, in whatever phase
 	// Standby is how many runners are kept made ahead: registered, with a
 	// container that is not started. They are no runners in the sense of the
 	// other numbers until they are started, and what is to be started is taken

@@ -90,6 +90,10 @@ func (m *Manager) recover(ctx context.Context, c plan.Container, now time.Time) 
 // server, by the name that was given to it alone. Its token is lost with the
 // state; deleting it needs none.
 func (m *Manager) recoverByName(ctx context.Context, rec state.Record) (state.Record, error) {
+	if m.caps.Product != "" && !m.caps.Runners {
+		rec.Concealed = true // who it is at the server cannot be found out
+		return rec, nil
+	}
 	list, err := m.ports.Forge.Runners(ctx, rec.Scope)
 	if err != nil {
 		return state.Record{}, fmt.Errorf("find runner %s at the server: %w", rec.Name, err)

@@ -134,7 +134,7 @@ func (m *Manager) begin(ctx context.Context, r *runner, op string, end evidence)
 	case opRemove:
 		m.removals++
 	}
-	s := step{rec: r.rec, opts: m.optionsOf(r.rec.Pool), suspect: r.suspect, noPlace: r.noPlace, end: end}
+	s := step{rec: r.rec, opts: m.optionsOf(r.rec.Pool), suspect: r.suspect, noPlace: r.noPlace, byLog: m.byLog(), caps: m.caps, end: end}
 	if op == opStart {
 		r.rec.Enter(plan.PhaseStarting, "", time.Now()) // if it was on standby
 		m.recentOf(r.rec.Pool).Started(time.Now())
@@ -192,7 +192,7 @@ func (m *Manager) do(ctx context.Context, op string, s step) result {
 	case opStop:
 		return m.stop(ctx, s)
 	case opKill:
-		return result{rec: s.rec, err: m.ports.Engine.Signal(ctx, s.rec.ContainerID, "SIGKILL")}
+		return m.kill(ctx, s)
 	case opConceal:
 		return m.conceal(ctx, s)
 	default:

@@ -116,7 +116,14 @@ func (m *Manager) came(snap plan.Snapshot, p plan.Plan) map[string]int {
 	}
 	// A free runner may take a job before a poll sees it wait.
 	for _, r := range m.runners {
-		if r.job != nil && m.arrivals.isNew(r.job.ID, snap.Now) {
+		if r.job == nil {
+			continue
+		}
+		job := r.job.ID
+		if job == 0 {
+			job = -r.job.TaskID // what is known by its task alone
+		}
+		if m.arrivals.isNew(job, snap.Now) {
 			came[r.rec.Pool]++
 		}
 	}

@@ -1,7 +1,6 @@
 package pool
 
 import (
-	"fmt"
 	"time"
 
 	"scaler.io/scaler/internal/plan"
@@ -17,16 +16,18 @@ func (m *Manager) assess(seen *observation) {
 		m.conditions.set(plan.SubjectGitea+scope.String(), text(v.err), seen.at)
 	}
 	m.findPlaces(seen)
+	defer m.noteUnsure(seen.at)
 	var changed, moved []*runner
 	for _, r := range m.runners {
 		before := r.rec
-		r.findJob(seen.scopes[r.rec.Scope], seen.at)
+		m.findJob(r, seen)
 		m.meterWait(r, seen.at)
 		if r.op != "" {
 			continue
 		}
 		m.look(r, seen)
-		if r.rec.Phase != before.Phase || r.rec.Used != before.Used || r.rec.Online != before.Online || r.rec.Job != before.Job {
+		if r.rec.Phase != before.Phase || r.rec.Used != before.Used || r.rec.Online != before.Online || r.rec.Job != before.Job ||
+			r.rec.Task != before.Task || r.rec.TaskOver != before.TaskOver {
 			changed = append(changed, r)
 		}
 		if r.rec.Phase != before.Phase {
@@ -64,15 +65,17 @@ func (m *Manager) announce(r *runner) {
 }
 
 // findJob looks for an in_progress job that names the runner, by its id and by
-// its name: a server that was restored from a backup gives ids out again.
-func (r *runner) findJob(v *scopeView, now time.Time) {
+// its name: a server that was restored from a backup gives ids out again. Where
+// the server names no runners, their logs say which has a job.
+func (m *Manager) findJob(r *runner, seen *observation) {
 	r.job = nil
-	if v == nil || r.rec.Identity == nil {
-		return
+	v := seen.scopes[r.rec.Scope]
+	if id := r.rec.Identity; v != nil && id != nil {
+		if j, found := v.running[id.ID]; found && (j.RunnerName == "" || j.RunnerName == id.Name) {
+			r.job, r.jobSeen = &j, seen.at
+		}
 	}
-	if j, found := v.running[r.rec.Identity.ID]; found && (j.RunnerName == "" || j.RunnerName == r.rec.Name) {
-		r.job, r.jobSeen = &j, now
-	}
+	m.findTask(r, v, seen)
 }
 
 // look moves one runner, of which no step is under way, by what was seen.
@@ -86,7 +89,7 @@ func (m *Manager) look(r *runner, seen *observation) {
 		m.noteJob(r, seen.at)
 		r.rec.Used = r.rec.Used || r.rec.Ephemeral
 		if r.rec.Phase == plan.PhaseStarting || r.rec.Phase == plan.PhaseIdle || r.rec.Phase == plan.PhaseFinishing {
-			r.rec.Enter(plan.PhaseBusy, fmt.Sprintf("has job %d of %s", r.job.ID, r.job.Repo), seen.at)
+			r.rec.Enter(plan.PhaseBusy, "has "+nameOf(r.job.ID, r.job.TaskID)+" of "+r.job.Repo, seen.at)
 		}
 		return
 	}
@@ -95,13 +98,15 @@ func (m *Manager) look(r *runner, seen *observation) {
 	}
 	switch {
 	case r.rec.Phase == plan.PhaseBusy && r.rec.Ephemeral:
-		r.rec.Enter(plan.PhaseFinishing, fmt.Sprintf("job %d is over", r.rec.Job), seen.at)
+		r.rec.Enter(plan.PhaseFinishing, nameOf(r.rec.Job, r.rec.Task)+" is over", seen.at)
 	case r.rec.Phase == plan.PhaseBusy:
 		if b := m.breakers[r.rec.Pool]; b != nil && !b.token && !m.aside {
 			b.succeed()
 		}
 		r.rec.LastJobAt = seen.at
-		r.rec.Enter(plan.PhaseIdle, fmt.Sprintf("job %d is over", r.rec.Job), seen.at)
+		r.rec.Enter(plan.PhaseIdle, nameOf(r.rec.Job, r.rec.Task)+" is over", seen.at)
+	case r.rec.Phase == plan.PhaseStarting && !seen.caps.Runners:
+		m.comeOnline(r, seen)
 	case r.rec.Phase == plan.PhaseStarting && r.rec.Identity != nil:
 		if s, listed := v.runners[r.rec.Identity.ID]; listed && s.Online && s.Name == r.rec.Name {
 			m.up(r, seen.at)

@@ -146,7 +146,7 @@ func (m *Manager) tellGone(snap plan.Snapshot, seen *observation) {
 	complete := len(snap.Unknown) == 0 && seen.queueSize(len(snap.Jobs)) <= len(snap.Jobs)
 	running := make(map[int64]string)
 	for _, v := range seen.scopes {
-		for _, j := range v.running {
+		for j := range v.allRunning() {
 			running[j.ID] = j.RunnerName
 		}
 	}

@@ -37,6 +37,9 @@ func (m *Manager) disable(ctx context.Context, s step) result {
 // finishes that first: its shutdown_timeout says how long it may take.
 func (m *Manager) stop(ctx context.Context, s step) result {
 	rec := s.rec
+	if t, err := m.lastWords(ctx, s); err != nil || t != nil {
+		return result{rec: rec, err: err, busy: t != nil}
+	}
 	rec.Enter(plan.PhaseStopping, rec.Note, time.Now())
 	if err := m.ports.Store.Put(rec); err != nil {
 		return result{rec: s.rec, err: err}
@@ -46,6 +49,14 @@ func (m *Manager) stop(ctx context.Context, s step) result {
 	}
 	rec.Signalled = true
 	return result{rec: rec, err: m.ports.Store.Put(rec)}
+}
+
+// kill ends a runner that does not obey, unless its log tells of a job.
+func (m *Manager) kill(ctx context.Context, s step) result {
+	if t, err := m.lastWords(ctx, s); err != nil || t != nil {
+		return result{rec: s.rec, err: err, busy: t != nil}
+	}
+	return result{rec: s.rec, err: m.ports.Engine.Signal(ctx, s.rec.ContainerID, "SIGKILL")}
 }
 
 // remove deregisters a runner whose container has ended and removes the

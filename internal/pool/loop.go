@@ -16,6 +16,7 @@ func (m *Manager) Run(ctx context.Context) error {
 	m.started = time.Now()
 	watch, stopWatching := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWatching()
+	m.ears.followUntil(watch)
 	watching := make(chan struct{})
 	go func() {
 		defer close(watching)

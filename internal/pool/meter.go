@@ -92,7 +92,7 @@ func (m *Manager) meterEnd(r *runner, res result) {
 // was run again. Of a job that was never seen waiting it is known that the look
 // before did not show it.
 func (m *Manager) meterWait(r *runner, now time.Time) {
-	if r.job == nil || r.job.ID == r.rec.Job || r.job.ID == r.waited {
+	if r.job == nil || r.job.ID == 0 || r.job.ID == r.rec.Job || r.job.ID == r.waited {
 		return
 	}
 	r.waited = r.job.ID

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"sync"
@@ -18,6 +19,10 @@ import (
 // error beside what was read: unknown is not zero.
 type observation struct {
 	at          time.Time
+	caps        plan.Capabilities // as last known
+	capsErr     error
+	source      plan.JobSource
+	heard       map[string]rumour         // by runner name; nil where logs need not tell
 	containers  map[string]plan.Container // by runner name
 	engineErr   error
 	scopes      map[plan.Scope]*scopeView
@@ -31,6 +36,7 @@ type scopeView struct {
 	queued  []plan.Job
 	total   int                // queued jobs that the server counts
 	running map[int64]plan.Job // by runner id
+	unnamed []plan.Job         // those that run on a runner that is not named
 	runners map[int64]plan.ServerRunner
 	listed  bool // runners has all of the scope's runners
 	audited bool // so it has, and it is time to compare them with ours
@@ -59,11 +65,13 @@ func (m *Manager) observe(ctx context.Context) *observation {
 	for _, c := range containers {
 		seen.containers[c.Runner] = c
 	}
+	m.learn(ctx, seen)
+	seen.heard = m.listen(ctx, seen)
 	var group errgroup.Group
 	var mu sync.Mutex
 	for scope, n := range m.needs(seen) {
 		group.Go(func() error {
-			view := m.view(ctx, scope, n)
+			view := m.view(ctx, seen, scope, n)
 			mu.Lock()
 			defer mu.Unlock()
 			seen.scopes[scope] = view
@@ -111,9 +119,15 @@ func (m *Manager) needs(seen *observation) map[plan.Scope]*need {
 		}
 		n := of(r.rec.Scope)
 		n.running = true
+		if !seen.caps.Runners {
+			continue
+		}
 		n.runners = n.runners || r.rec.Phase == plan.PhaseStarting && !r.rec.Online || seen.containers[r.rec.Name].Lost()
 		// One that should have exited by now may have been deleted.
 		n.audit = n.audit || r.rec.Phase == plan.PhaseFinishing && !r.gone && now.Sub(r.rec.Since) >= finishingDoubt
+	}
+	if !seen.caps.Runners {
+		return needs
 	}
 	for scope := range m.endedTogether(seen.containers) {
 		of(scope).runners = true
@@ -127,8 +141,11 @@ func (m *Manager) needs(seen *observation) map[plan.Scope]*need {
 }
 
 // view reads one scope: its jobs, and its runners beside them.
-func (m *Manager) view(ctx context.Context, scope plan.Scope, n *need) *scopeView {
+func (m *Manager) view(ctx context.Context, seen *observation, scope plan.Scope, n *need) *scopeView {
 	v := &scopeView{running: make(map[int64]plan.Job), runners: make(map[int64]plan.ServerRunner)}
+	if v.err = seen.capsErr; v.err != nil {
+		return v
+	}
 	var group errgroup.Group
 	var list plan.RunnerList
 	if n.runners || n.audit {
@@ -137,7 +154,9 @@ func (m *Manager) view(ctx context.Context, scope plan.Scope, n *need) *scopeVie
 			return err
 		})
 	}
-	v.err = m.viewJobs(ctx, scope, n, v)
+	if seen.source == plan.SourceList {
+		v.err = m.viewJobs(ctx, scope, n, v)
+	}
 	err := group.Wait()
 	v.err = cmp.Or(v.err, err)
 	// An incomplete list serves too: who is on it is there.
@@ -166,9 +185,34 @@ func (m *Manager) viewJobs(ctx context.Context, scope plan.Scope, n *need, v *sc
 		err = fmt.Errorf("list running jobs of %s: the list changed while it was read", scope)
 	}
 	for _, j := range list.Jobs {
-		v.running[j.RunnerID] = j
+		v.runs(j)
 	}
 	return err
+}
+
+// runs notes that some runner has a job.
+func (v *scopeView) runs(j plan.Job) {
+	if j.RunnerID == 0 {
+		v.unnamed = append(v.unnamed, j)
+		return
+	}
+	v.running[j.RunnerID] = j
+}
+
+// allRunning has the jobs that some runner has.
+func (v *scopeView) allRunning() iter.Seq[plan.Job] {
+	return func(yield func(plan.Job) bool) {
+		for _, j := range v.running {
+			if !yield(j) {
+				return
+			}
+		}
+		for _, j := range v.unnamed {
+			if !yield(j) {
+				return
+			}
+		}
+	}
 }
 
 // spec is the configured one with what is true at the moment.
@@ -189,6 +233,7 @@ func (m *Manager) spec(seen *observation) plan.Spec {
 		p.Paused, p.NoPlace = m.orders.pausedBy(p.Name), m.noPlace[p.Name]
 		p.Probe = m.breakers[p.Name].probing
 		p.NudgedAt = m.nudged[p.Name]
+		p.Ahead = m.aheadOf(*p, seen)
 		p.Renewal.Recipe = m.recipeOf(p.Name)
 		p.Recent = m.recentOf(p.Name).Within(p.Pace, seen.at)
 		if m.draining {
@@ -233,7 +278,7 @@ func (m *Manager) snapshot(seen *observation) plan.Snapshot {
 		if v.err != nil {
 			snap.Unknown[scope] = v.err.Error()
 		}
-		for _, j := range v.running {
+		for j := range v.allRunning() {
 			running[j.ID] = true
 		}
 	}
@@ -271,7 +316,7 @@ func (m *Manager) sawFirst(job int64, now time.Time) time.Time {
 func (m *Manager) forPlan(r *runner, now time.Time) plan.Runner {
 	p := plan.Runner{
 		Name: r.rec.Name, Pool: r.rec.Pool, Scope: r.rec.Scope, Phase: r.rec.Phase, Ephemeral: r.rec.Ephemeral,
-		Used: r.rec.Used, HasJob: r.job != nil, JobSeen: r.jobSeen, LastJobAt: r.rec.LastJobAt, Jobs: r.rec.Jobs, Recipe: r.rec.Recipe, Labels: m.otherLabels(r), CreatedAt: r.rec.CreatedAt, StartedAt: r.rec.StartedAt, Since: r.rec.Since, Note: r.rec.Note,
+		Used: r.rec.Used, HasJob: r.job != nil || r.unsure != "", JobSeen: r.jobSeen, LastJobAt: r.rec.LastJobAt, Jobs: r.rec.Jobs, Recipe: r.rec.Recipe, Labels: m.otherLabels(r), CreatedAt: r.rec.CreatedAt, StartedAt: r.rec.StartedAt, Since: r.rec.Since, Note: r.rec.Note,
 		Registered: r.rec.Identity != nil, Gone: r.gone || r.lost, Told: r.rec.Signalled, Leave: m.leaveOf(r), Cost: r.rec.Cost,
 		Prepared: r.op == "" && r.rec.Phase == plan.PhaseStandby && r.rec.Identity != nil && !now.Before(r.retryAt),
 	}

@@ -77,6 +77,8 @@ type Config struct {
 	// busy ones, up to ShutdownTimeout; otherwise all are left running.
 	DrainOnShutdown bool
 	ShutdownTimeout time.Duration
+	// Events says that the server can send events to the daemon.
+	Events bool
 	// OnRemoved, if not nil, is called by the loop with each runner of which
 	// nothing is left.
 	OnRemoved func(plan.RunnerStatus)
@@ -99,6 +101,12 @@ type Manager struct {
 	aside      bool // it looks at copies of the runners, and nothing is to come of it
 	canNudge   bool
 	draining   bool
+	caps       plan.Capabilities        // of the server, as last found
+	source     plan.JobSource           // how jobs are found, empty before that is known
+	ears       *ears                    // listen to the runners' logs
+	heardSign  atomic.Bool              // Sign was called
+	signAt     time.Time                // when something last told that there may be jobs
+	tookAt     map[string]time.Time     // by pool, when a runner last took a job
 	firstSeen  map[int64]time.Time      // queued jobs, by the daemon's clock
 	jobsRead   map[plan.Scope]time.Time // when the jobs of a scope were last read
 	nudged     map[string]time.Time     // by pool
@@ -149,6 +157,9 @@ type runner struct {
 	op string
 	// job is the in_progress job that names the runner, as of this cycle.
 	job *plan.Job
+	// unsure says why it is not known whether it has a job, empty if it is. It
+	// counts as one that has.
+	unsure string
 	// jobSeen is when job was last found.
 	jobSeen time.Time
 	// waited is the job whose wait was noted last.
@@ -186,6 +197,8 @@ type result struct {
 	verdict error
 	worked  bool // the runner ended after doing its work
 	alive   bool // its container runs after all
+	// busy is set if the runner was to be stopped and its log tells of a job.
+	busy bool
 	// cannotDisable is set if the server has no way to disable a runner.
 	cannotDisable bool
 	deleted       bool  // the server does not know the runner any more
@@ -203,7 +216,7 @@ func New(cfg Config, ports Ports, log *slog.Logger) *Manager {
 	m := &Manager{
 		version: cfg.Version, instance: cfg.Instance, cfg: cfg, ports: ports, log: log, retired: make(map[string]Options),
 		runners: make(map[string]*runner), breakers: make(map[string]*breaker), recent: make(map[string]*plan.Recent),
-		canNudge:  true,
+		canNudge: true, ears: newEars(), tookAt: make(map[string]time.Time),
 		firstSeen: make(map[int64]time.Time), jobsRead: make(map[plan.Scope]time.Time), nudged: make(map[string]time.Time), corpses: make(map[corpse]time.Time),
 		leftovers: make(map[string]leftover), nudges: make(map[string]uint64),
 		starts: newPlaces(cfg.ParallelStarts), ends: newPlaces(cfg.ParallelStarts),

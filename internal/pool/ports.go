@@ -77,6 +77,10 @@ type registrar interface {
 type runnerVoice interface {
 	// Withdraw takes a runner out of service where it cannot be disabled.
 	Withdraw(ctx context.Context, id plan.Identity, version string) error
+	// Verify returns the server's id of the runner, for which it declares the
+	// identity's labels anew. The error wraps plan.ErrNotFound if the server does
+	// not know the runner, and plan.ErrUnsupported if it answers without an id.
+	Verify(ctx context.Context, id plan.Identity, version string) (runnerID int64, err error)
 }
 
 // issuer gives out registration tokens of the gateway, for containers that
@@ -158,5 +162,5 @@ type Ports struct {
 	Sizer     sizer    // needed with a reserve only
 	Meter     meter    // nil if nobody counts
 	Journal   journal  // nil if nobody follows
-	Follower  follower // needed for FollowLogs and Usage only
+	Follower  follower // needed for FollowLogs and Usage, and to hear at once that a runner has begun a task
 }

@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -42,12 +43,20 @@ func (m *Manager) recallRecent() {
 	}
 }
 
-// noteJob notes the job that a runner has. It counts once.
+// noteJob notes the job that a runner has. It counts once, whether it is known by
+// its own number, by that of the task, or by one first and by the other later.
 func (m *Manager) noteJob(r *runner, now time.Time) {
-	if r.rec.Job == r.job.ID {
+	rec, job := &r.rec, r.job
+	switch {
+	case job.TaskID != 0 && job.TaskID == rec.Task:
+		rec.Job = cmp.Or(job.ID, rec.Job)
+		return
+	case job.ID != 0 && job.ID == rec.Job:
+		rec.Task, rec.TaskOver = cmp.Or(job.TaskID, rec.Task), false
 		return
 	}
-	r.rec.Job, r.rec.LastJobAt = r.job.ID, now
+	rec.Job, rec.Task, rec.TaskOver, rec.LastJobAt = job.ID, job.TaskID, false, now
+	m.tookAt[rec.Pool] = now
 	r.rec.Jobs++
 	m.recentOf(r.rec.Pool).Active = now
 }

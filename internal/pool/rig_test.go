@@ -142,7 +142,7 @@ func (r *rig) process(ctx context.Context, term <-chan struct{}, files map[strin
 	go func() {
 		defer cancel()
 		code <- demorunner.Run(stop, demorunner.Options{
-			Dir: dir, Logger: slog.New(slog.DiscardHandler), Client: &http.Client{Transport: mortal{r.gitea.Client().Transport, ctx}},
+			Dir: dir, Logger: slog.New(slog.NewTextHandler(printer{r.engine, string(files[enginetest.IDFile])}, nil)), Client: &http.Client{Transport: mortal{r.gitea.Client().Transport, ctx}},
 		})
 	}()
 	select {
@@ -160,6 +160,19 @@ func (r *rig) process(ctx context.Context, term <-chan struct{}, files map[strin
 	case <-ctx.Done():
 		return 137
 	}
+}
+
+// printer writes into the log of a container what the daemon listens for.
+type printer struct {
+	engine    *enginetest.Engine
+	container string
+}
+
+func (p printer) Write(line []byte) (int, error) {
+	if l := strings.TrimSuffix(string(line), "\n"); taskLine.MatchString(l) || onlineLine.MatchString(l) {
+		p.engine.Print(p.container, l)
+	}
+	return len(line), nil
 }
 
 // mortal is a transport that is dead once its process has been killed.

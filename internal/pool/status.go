@@ -56,7 +56,7 @@ func (o *observation) queueSize(read int) int {
 func (o *observation) running() []plan.Job {
 	jobs := make(map[int64]plan.Job)
 	for _, v := range o.scopes {
-		for _, j := range v.running {
+		for j := range v.allRunning() {
 			jobs[j.ID] = j
 		}
 	}
@@ -188,7 +188,7 @@ func (m *Manager) lookAround(ctx context.Context) plan.View {
 		m.runners[name] = &copied
 	}
 	for _, r := range m.runners {
-		r.findJob(seen.scopes[r.rec.Scope], seen.at)
+		m.findJob(r, seen)
 		if r.op == "" {
 			m.look(r, seen)
 		}

@@ -21,6 +21,8 @@ type step struct {
 	suspect bool    // the container ended without having been told to
 	careful bool    // the pool's runners have failed
 	noPlace string  // why no machine had a place for its container
+	byLog   bool    // its log has to tell whether it has a job
+	caps    plan.Capabilities
 	// What the cycle saw of a runner that has ended.
 	end evidence
 }
@@ -107,12 +109,8 @@ var errNotOurs = errors.New("the server does not know the runner any more")
 
 func (m *Manager) remake(ctx context.Context, s step, note string) (state.Record, error) {
 	rec := s.rec
-	found, err := m.ports.Forge.Runner(ctx, rec.Scope, rec.Identity.ID)
-	switch {
-	case errors.Is(err, plan.ErrNotFound), err == nil && found.Name != rec.Name:
-		return rec, errNotOurs
-	case err != nil:
-		return rec, failing(plan.FailedRegister, err)
+	if err := m.stillKnown(ctx, s); err != nil {
+		return rec, err
 	}
 	old := rec.ContainerID
 	rec.Enter(plan.PhaseStarting, note, time.Now())
@@ -145,6 +143,29 @@ func (m *Manager) remake(ctx context.Context, s step, note string) (state.Record
 	}
 	rec.StartedAt = time.Now()
 	return rec, m.ports.Store.Put(rec)
+}
+
+// stillKnown returns errNotOurs if the server does not know the runner any more.
+// Where runners cannot be read, the runner's own call tells.
+func (m *Manager) stillKnown(ctx context.Context, s step) error {
+	id := *s.rec.Identity
+	var err error
+	if s.caps.Runners {
+		var found plan.ServerRunner
+		if found, err = m.ports.Forge.Runner(ctx, s.rec.Scope, id.ID); err == nil && found.Name != id.Name {
+			return errNotOurs
+		}
+	} else {
+		id.Labels = labelNames(s.opts.Labels)
+		_, err = m.ports.Voice.Verify(ctx, id, m.version)
+	}
+	switch {
+	case errors.Is(err, plan.ErrNotFound):
+		return errNotOurs
+	case errors.Is(err, plan.ErrUnsupported):
+		return nil // the answer was one, without an id
+	}
+	return failing(plan.FailedRegister, err)
 }
 
 // nudge has the server note a change of the runner, which makes it look at

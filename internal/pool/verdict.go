@@ -127,6 +127,10 @@ func (m *Manager) judge(res result) {
 
 // report logs what a step has changed.
 func (m *Manager) report(res result, log *slog.Logger) {
+	if res.busy {
+		log.Info("runner not stopped: its log tells of a job", "step", res.op)
+		return
+	}
 	switch res.op {
 	case opPrepare:
 		if !res.gone {

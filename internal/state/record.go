@@ -54,6 +54,10 @@ type Record struct {
 	Cost *plan.Resources
 	// Job is the last job that the runner was seen with, 0 before.
 	Job int64
+	// Task is the server's number of the last task that the runner's log told of,
+	// 0 for none, and TaskOver is set once that has ended.
+	Task     int64
+	TaskOver bool
 	// Jobs is how many jobs it was seen with, and LastJobAt when the last one
 	// came to it or ended.
 	Jobs      int
@@ -119,6 +123,8 @@ type stored struct {
 	Existed      bool            `json:"existed,omitempty"`
 	Cost         *plan.Resources `json:"cost,omitempty"`
 	Job          int64           `json:"job,omitempty"`
+	Task         int64           `json:"task,omitempty"`
+	TaskOver     bool            `json:"task_over,omitempty"`
 	Jobs         int             `json:"jobs,omitempty"`
 	LastJobAt    time.Time       `json:"last_job_at,omitzero"`
 	Recipe       storedRecipe    `json:"recipe,omitzero"`
@@ -148,7 +154,7 @@ type storedIdentity struct {
 func (r Record) encode() ([]byte, error) {
 	s := stored{
 		Name: r.Name, Pool: r.Pool, Token: r.Token, Scope: r.Scope.String(), Phase: r.Phase, Since: r.Since, CreatedAt: r.CreatedAt, StartedAt: r.StartedAt, DataDir: r.DataDir,
-		Ephemeral: r.Ephemeral, Used: r.Used, Online: r.Online, Disabled: r.Disabled, Nudging: r.Nudging, Signalled: r.Signalled, Concealed: r.Concealed, ContainerID: r.ContainerID, Unregistered: r.Unregistered, Deregistered: r.Deregistered, Existed: r.Existed, Cost: r.Cost, Job: r.Job, JobNames: r.JobContainers,
+		Ephemeral: r.Ephemeral, Used: r.Used, Online: r.Online, Disabled: r.Disabled, Nudging: r.Nudging, Signalled: r.Signalled, Concealed: r.Concealed, ContainerID: r.ContainerID, Unregistered: r.Unregistered, Deregistered: r.Deregistered, Existed: r.Existed, Cost: r.Cost, Job: r.Job, Task: r.Task, TaskOver: r.TaskOver, JobNames: r.JobContainers,
 		Jobs: r.Jobs, LastJobAt: r.LastJobAt, Recipe: storedRecipe(r.Recipe),
 		Reason: r.Reason, Note: r.Note, History: r.History,
 	}
@@ -173,7 +179,7 @@ func decode(data []byte) (Record, error) {
 	}
 	r := Record{
 		Name: s.Name, Pool: s.Pool, Token: s.Token, Scope: scope, Phase: s.Phase, Since: s.Since, CreatedAt: s.CreatedAt, StartedAt: s.StartedAt, DataDir: s.DataDir,
-		Ephemeral: s.Ephemeral, Used: s.Used, Online: s.Online, Disabled: s.Disabled, Nudging: s.Nudging, Signalled: s.Signalled, Concealed: s.Concealed, ContainerID: s.ContainerID, Unregistered: s.Unregistered, Deregistered: s.Deregistered, Existed: s.Existed, Cost: s.Cost, Job: s.Job, JobContainers: s.JobNames,
+		Ephemeral: s.Ephemeral, Used: s.Used, Online: s.Online, Disabled: s.Disabled, Nudging: s.Nudging, Signalled: s.Signalled, Concealed: s.Concealed, ContainerID: s.ContainerID, Unregistered: s.Unregistered, Deregistered: s.Deregistered, Existed: s.Existed, Cost: s.Cost, Job: s.Job, Task: s.Task, TaskOver: s.TaskOver, JobContainers: s.JobNames,
 		Jobs: s.Jobs, LastJobAt: s.LastJobAt, Recipe: plan.Recipe(s.Recipe),
 		Reason: s.Reason, Note: s.Note, History: s.History,
 	}

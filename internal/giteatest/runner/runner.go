@@ -224,6 +224,7 @@ func (r *runner) declare(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("declare runner: %w", err)
 	}
+	r.log.Info(fmt.Sprintf("runner: %s, with version: %s, with labels: %v, declare successfully", r.reg.Name, version, names))
 	return nil
 }
 

@@ -38,7 +38,7 @@ type job struct {
 // work runs a task to its end and reports it.
 func (r *runner) work(ctx context.Context, task *runnerv1.Task) {
 	j := &job{r: r, id: task.Id, started: time.Now()}
-	r.log.Info("job started", "job", task.Id)
+	r.log.Info(fmt.Sprintf("task %d repo is %s %s %s", task.Id, repoOf(task), task.Context.GetFields()["gitea_default_actions_url"].GetStringValue(), r.reg.Address))
 	// The job outlives ctx by the shutdown timeout.
 	jobCtx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(nil)
@@ -65,8 +65,7 @@ func (r *runner) work(ctx context.Context, task *runnerv1.Task) {
 // run waits for as long as the job takes, with a sign of life now and then.
 func (j *job) run(ctx context.Context, task *runnerv1.Task) runnerv1.Result {
 	duration := taskDuration(task)
-	repo := task.Context.GetFields()["repository"].GetStringValue()
-	j.writeLog(ctx, false, fmt.Sprintf("Runner %s takes a job of %s", j.r.reg.Name, repo), "Working for "+duration.String())
+	j.writeLog(ctx, false, fmt.Sprintf("Runner %s takes a job of %s", j.r.reg.Name, repoOf(task)), "Working for "+duration.String())
 	end := time.NewTimer(duration)
 	defer end.Stop()
 	ticker := time.NewTicker(reportInterval)
@@ -87,6 +86,11 @@ func (j *job) run(ctx context.Context, task *runnerv1.Task) runnerv1.Result {
 		case <-ticker.C:
 		}
 	}
+}
+
+// repoOf reads of which repository a job is, "owner/name".
+func repoOf(task *runnerv1.Task) string {
+	return task.Context.GetFields()["repository"].GetStringValue()
 }
 
 // taskDuration reads how long the job takes: nothing at a server that does not

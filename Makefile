@@ -57,7 +57,7 @@ test: ## run every check and test, against a real Docker engine
 	scripts/test
 
 swarm: ## test on a Swarm that is made of this machine's engine, and as root on one of three engines
-	SCALER_TEST_SWARM=1 go test -count=1 -timeout 15m ./internal/docker ./packaging ./test/chaos ./test/e2e -run '^(TestChaosOnSwarm|TestSwarm|TestSwarmOfThreeNodes|TestStackKeepsItsInstance)$$' -v
+	SCALER_TEST_SWARM=1 go test -count=1 -timeout 15m ./internal/docker ./packaging ./test/chaos ./test/e2e -run '^(TestChaosOnSwarm|TestSwarm|TestSwarmOfThreeNodes|TestStackKeepsItsRunners)$$' -v
 
 chaos: build ## kill the daemon over and over, or edit its configuration, and count what is lost; KILLS=200 EDITS=50 SEED=7 ENGINE=memory|swarm ARGS=-orders
 	$(if $(filter docker,$(ENGINE)),scripts/engine up)

@@ -21,6 +21,9 @@ type fakeState struct {
 		Online bool   `json:"online"`
 		Busy   bool   `json:"busy"`
 	} `json:"runners"`
+	Counts struct {
+		Registrations int `json:"registrations"`
+	} `json:"counts"`
 }
 
 var patient = &http.Client{Timeout: 10 * time.Second}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"strings"
 
 	"scaler.io/scaler/internal/doctor"
 	"scaler.io/scaler/internal/gitea"
@@ -148,16 +147,4 @@ func permissionTries(ctx context.Context, client *gitea.Client, scope plan.Scope
 		}})
 	}
 	return tries
-}
-
-// capabilityLine is one line about a server: which one it is, and what it lacks.
-func capabilityLine(caps plan.Capabilities) string {
-	var missing []string
-	for _, f := range caps.Missing() {
-		missing = append(missing, f.What)
-	}
-	if len(missing) == 0 {
-		return caps.ServerName()
-	}
-	return caps.ServerName() + "; it cannot " + strings.Join(missing, ", ")
 }

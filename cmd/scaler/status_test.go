@@ -77,6 +77,8 @@ func TestWriteStatus(t *testing.T) {
 	}{
 		{name: "a bad night", status: badNight(), wants: badNightText},
 		{name: "all is well", status: plan.Status{Version: "v1", StartedAt: noon, CycleAt: noon}, want: []string{"\nNo problems.\n", "\nRUNNERS (0)\n", "\nQUEUE (0)\n"}},
+		{name: "an old server", status: plan.Status{Capabilities: &plan.Capabilities{Product: plan.ProductGitea, Version: "1.24.6", JobEvents: true, Runners: true, Delete: true, Ephemeral: true}},
+			want: []string{"\nServer: Gitea 1.24.6, which cannot list queued and running jobs, say which runner has which job,\n", "disable runners\n"}},
 		{name: "just started", status: plan.Status{Version: "v1", Instance: "abc"}, want: []string{"scaler v1, instance abc, no cycle yet\n", "No problems."}},
 		{name: "schedules", status: scheduled(), want: []string{strings.ReplaceAll(schedulesText, `"`, "`")}},
 		{name: "no cycle for long", status: plan.Status{StartedAt: noon.Add(-time.Hour), CycleAt: noon.Add(-10 * time.Minute)},

@@ -33,6 +33,7 @@ const (
 // at the width, tables are not.
 func writeStatus(b *bytes.Buffer, s plan.Status, now time.Time, width int) {
 	writeHead(b, s, now)
+	writeServers(b, s, width)
 	writeProblems(b, s, now, width)
 	writeHost(b, s.Host)
 	writeBudgets(b, s.Budgets)
@@ -60,6 +61,17 @@ func writeHead(b *bytes.Buffer, s plan.Status, now time.Time) {
 	}
 	if s.Shutdown {
 		fmt.Fprintln(b, "It is shutting down and starts no more runners.")
+	}
+}
+
+// writeServers says which server it works for, and what that lacks.
+func writeServers(b *bytes.Buffer, s plan.Status, width int) {
+	for _, k := range s.KnownServers() {
+		head := "Server: "
+		if k.Name != "" {
+			head = "Server " + k.Name + ": "
+		}
+		wrap(b, head, clean(k.Summary()), width)
 	}
 }
 

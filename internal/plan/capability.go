@@ -132,6 +132,18 @@ func (c Capabilities) ServerName() string {
 	return c.Product.String() + " " + c.Version
 }
 
+// Summary is one line for people: which server it is, and what it lacks.
+func (c Capabilities) Summary() string {
+	var missing []string
+	for _, f := range c.Missing() {
+		missing = append(missing, f.What)
+	}
+	if len(missing) == 0 {
+		return c.ServerName()
+	}
+	return c.ServerName() + ", which cannot " + strings.Join(missing, ", ")
+}
+
 // Change says in words what became different between two findings about a
 // server, "" if nothing did.
 func (c Capabilities) Change(now Capabilities) string {

@@ -17,9 +17,11 @@ type Status struct {
 	// PollEvery is how long after that cycle the next one is due, if nothing
 	// happens before; EventsArrive, whether the webhook's events are known to
 	// arrive.
-	PollEvery    time.Duration  `json:"poll_every"` // nanoseconds
-	EventsArrive bool           `json:"events_arrive"`
-	Config       ConfigStatus   `json:"config"`
+	PollEvery    time.Duration `json:"poll_every"` // nanoseconds
+	EventsArrive bool          `json:"events_arrive"`
+	Config       ConfigStatus  `json:"config"`
+	// Capabilities are those of the server, nil before they were found.
+	Capabilities *Capabilities  `json:"capabilities,omitempty"`
 	Problems     []Problem      `json:"problems"`        // what is wrong now, empty if all is well
 	Host         *HostStatus    `json:"host,omitempty"`  // nil without limits.pressure
 	Peers        []PeerStatus   `json:"peers,omitempty"` // the daemons that share the jobs, this one among them

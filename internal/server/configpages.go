@@ -10,6 +10,7 @@ import (
 type configPage struct {
 	plan.ConfigStatus
 	Sections []configSection
+	Servers  []serverSection
 	Reloads  []plan.Event
 	CanAct   bool
 	Done     string
@@ -22,13 +23,40 @@ type configSection struct {
 	Set, Defaults []Setting
 }
 
+// serverSection is what one server can do.
+type serverSection struct {
+	plan.KnownServer
+	Can []serverFeature
+}
+
+// serverFeature is one thing that a server can do or not.
+type serverFeature struct {
+	plan.Feature
+	Has     bool
+	Product plan.Product
+	Since   string // the first release of the product that can, empty if none can
+}
+
+func serversOf(s plan.Status) []serverSection {
+	var list []serverSection
+	for _, k := range s.KnownServers() {
+		section := serverSection{KnownServer: k}
+		for _, f := range plan.Features() {
+			section.Can = append(section.Can, serverFeature{f, k.Has(f.Capability), k.Product, f.Since(k.Product)})
+		}
+		list = append(list, section)
+	}
+	return list
+}
+
 // reloadsShown is how many of the last reloads are listed.
 const reloadsShown = 20
 
 // getConfig shows the configuration that holds. It has no secret: the settings
 // come without any.
 func (web *Web) getConfig(w http.ResponseWriter, r *http.Request) {
-	p := configPage{ConfigStatus: web.shown(r).Config, CanAct: web.canAct(r)}
+	s := web.shown(r)
+	p := configPage{ConfigStatus: s.Config, Servers: serversOf(s), CanAct: web.canAct(r)}
 	if web.cfg.Settings != nil {
 		p.Sections = sectionsOf(web.cfg.Settings())
 	}

@@ -53,6 +53,7 @@ type collector struct {
 	jobs                               jobMetrics
 	budget                             budgetMetrics
 	host                               hostMetrics
+	servers                            serverMetrics
 }
 
 func newCollector(status webStatus, tokens webTokens) *collector {
@@ -76,13 +77,14 @@ func newCollector(status webStatus, tokens webTokens) *collector {
 		jobs:       newJobMetrics(desc),
 		budget:     newBudgetMetrics(desc),
 		host:       newHostMetrics(desc),
+		servers:    newServerMetrics(desc),
 	}
 }
 
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	own := []*prometheus.Desc{c.build, c.problems, c.cycle, c.due, c.ready, c.poll, c.events, c.configGood, c.configAt, c.queue, c.byStates}
-	for _, d := range slices.Concat(own, c.pools.all(), c.jobs.all(), c.budget.all(), c.host.all()) {
+	for _, d := range slices.Concat(own, c.pools.all(), c.jobs.all(), c.budget.all(), c.host.all(), c.servers.all()) {
 		ch <- d
 	}
 }
@@ -113,6 +115,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	gauge(c.events, oneIf(s.EventsArrive))
 	gauge(c.queue, float64(s.QueueSize))
 	c.host.collect(s.Host, gauge)
+	c.servers.collect(s, gauge)
 	c.budget.collect(s.Budgets, gauge)
 	c.jobs.collect(s, gauge)
 	for _, p := range s.Pools {

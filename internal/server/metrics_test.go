@@ -24,9 +24,10 @@ var update = flag.Bool("update", false, "rewrite testdata/metrics.txt")
 func busyStatus() fakeStatus {
 	return fakeStatus{
 		Version: "1.2.3", Cycle: 8, CycleAt: now.Add(500 * time.Millisecond), QueueSize: 41, PollEvery: 250 * time.Millisecond, EventsArrive: true,
-		DueAt:    now.Add(time.Second),
-		Problems: []plan.Problem{{Subject: "docker"}, {Subject: "pool gpu"}},
-		Config:   plan.ConfigStatus{LoadedAt: now.Add(-time.Hour), Error: "scaler.yaml:3: no"},
+		DueAt:        now.Add(time.Second),
+		Capabilities: &plan.Capabilities{Product: plan.ProductGitea, Version: "1.25.5", Jobs: true, RunningNamesRunner: true, JobEvents: true, Runners: true, Delete: true, Ephemeral: true},
+		Problems:     []plan.Problem{{Subject: "docker"}, {Subject: "pool gpu"}},
+		Config:       plan.ConfigStatus{LoadedAt: now.Add(-time.Hour), Error: "scaler.yaml:3: no"},
 		Pools: []plan.PoolStatus{
 			{Name: "linux", Waiting: 1, Starting: 2, Idle: 3, Busy: 4, Leaving: 5, Max: 20, Nudges: 7, Outdated: 2, Paused: &plan.Pause{}},
 			{Name: "gpu", Max: 2, BreakerOpen: true, Failures: 3, Hold: "failure 3 in a row", HoldKind: plan.ObstacleBreaker},

@@ -172,12 +172,13 @@ func TestConfigPage(t *testing.T) {
 	b := newBrowser(t, brokenWorld().web(t, gatewayConfig(t), newFakeTokens()))
 	b.login("alice", "right")
 	page := wantText(t, b, "/config",
-		"/etc/scaler/scaler.yaml", "found the text \"many\"", "http.listen: 127.0.0.1:9180 → 127.0.0.1:9181", "from file /etc/scaler/api-token", "not shown: it may hold a secret", "config rejected", "by alice on the web page")
+		"/etc/scaler/scaler.yaml", "found the text \"many\"", "http.listen: 127.0.0.1:9180 → 127.0.0.1:9181", "from file /etc/scaler/api-token", "not shown: it may hold a secret", "config rejected", "by alice on the web page",
+		"Gitea 1.24.6", "list queued and running jobs", "no: nobody tells which jobs wait", "Gitea 1.25 and newer can")
 	var sections []string
 	for _, h := range page.find("h2") {
 		sections = append(sections, h.text)
 	}
-	if got := strings.Join(sections, ", "); got != "Taken over by a restart, General, gitea, pools[linux], Last reloads" {
+	if got := strings.Join(sections, ", "); got != "Taken over by a restart, General, gitea, pools[linux], What the server can do, Last reloads" {
 		t.Errorf("sections %s", got)
 	}
 	if n := len(page.find("details")); n != 2 {

@@ -208,8 +208,9 @@ func busyWorld(runners, jobs int) *world {
 	at := time.Now()
 	w := &world{status: plan.Status{
 		Version: "1.2.3", Instance: "abcd", StartedAt: at.Add(-50 * time.Hour), Cycle: 4711, CycleAt: at, QueueSize: jobs,
-		Config:  plan.ConfigStatus{Path: "/etc/scaler/scaler.yaml", LoadedAt: at.Add(-2 * time.Hour)},
-		Budgets: []plan.Budget{{Resource: "runners", Taken: float64(runners), Limit: float64(runners + 4)}, {Resource: "memory", Taken: 12 << 30, Limit: 24 << 30}},
+		Config:       plan.ConfigStatus{Path: "/etc/scaler/scaler.yaml", LoadedAt: at.Add(-2 * time.Hour)},
+		Capabilities: &plan.Capabilities{Product: plan.ProductGitea, Version: "1.24.6", CheckedAt: at, JobEvents: true, Runners: true, Delete: true, Ephemeral: true},
+		Budgets:      []plan.Budget{{Resource: "runners", Taken: float64(runners), Limit: float64(runners + 4)}, {Resource: "memory", Taken: 12 << 30, Limit: 24 << 30}},
 		Pools: []plan.PoolStatus{
 			{Name: "linux", Scope: "instance", Labels: []string{"linux", "ubuntu-latest", "docker"}, Max: 4, IdleWant: 2, IdleWhy: "jobs come every 40 s at this time of the week", Waiting: jobs,
 				Window: "office hours", NextChange: at.Add(3 * time.Hour), Starting: 1, Idle: 2, Busy: runners, Leaving: 1},

@@ -11,14 +11,35 @@ import (
 )
 
 // importImage makes the runner's image of nothing but the runner and a shell
-// for the steps. What it runs is left to the pools.
+// for the steps. It starts by itself as Gitea's official image does.
 func (r *rig) importImage(t *testing.T, runner string) {
 	t.Helper()
-	needsStatic(t, runner)
-	dir := t.TempDir()
-	shell, entrypoint := filepath.Join(dir, "stepshell"), filepath.Join(dir, "entrypoint")
-	mustBuild(t, shell, "./testdata/stepshell")
+	entrypoint := filepath.Join(t.TempDir(), "entrypoint")
 	mustBuild(t, entrypoint, "./testdata/entrypoint")
+	r.importPrograms(t, r.image, map[string]string{"act_runner": runner, "entrypoint": entrypoint},
+		"-c", `ENTRYPOINT ["/bin/entrypoint"]`)
+}
+
+// importForgejo makes the image of Forgejo's runner that
+// SCALER_FORGEJO_RUNNER_BIN names. As in the official one, a command is to be
+// given. The test is skipped without that.
+func (r *rig) importForgejo(t *testing.T) string {
+	t.Helper()
+	runner := os.Getenv("SCALER_FORGEJO_RUNNER_BIN")
+	if runner == "" {
+		t.Skip("SCALER_FORGEJO_RUNNER_BIN does not name a runner binary")
+	}
+	image := "scaler-" + r.id + "-forgejo:latest"
+	r.importPrograms(t, image, map[string]string{"forgejo-runner": runner}, "-c", `CMD ["/bin/forgejo-runner"]`)
+	return image
+}
+
+// importPrograms makes an image of programs, by name, and of a shell for the
+// steps.
+func (r *rig) importPrograms(t *testing.T, image string, programs map[string]string, changes ...string) {
+	t.Helper()
+	shell := filepath.Join(t.TempDir(), "stepshell")
+	mustBuild(t, shell, "./testdata/stepshell")
 	var root bytes.Buffer
 	tw := tar.NewWriter(&root)
 	for _, dir := range []tar.Header{{Name: "bin/", Mode: 0o755}, {Name: "data/", Mode: 0o755}, {Name: "root/", Mode: 0o700}, {Name: "tmp/", Mode: 0o1777}} {
@@ -27,18 +48,20 @@ func (r *rig) importImage(t *testing.T, runner string) {
 			t.Fatal(err)
 		}
 	}
-	addProgram(t, tw, "bin/act_runner", runner)
+	for name, path := range programs {
+		needsStatic(t, path)
+		addProgram(t, tw, "bin/"+name, path)
+	}
 	addProgram(t, tw, "bin/stepshell", shell)
 	addProgram(t, tw, "bin/sleep", shell) // what keeps a job's container running
-	addProgram(t, tw, "bin/entrypoint", entrypoint)
 	if err := tw.Close(); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), dockerTimeout)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "docker", "import", "-c", "WORKDIR /data", "-c", "ENV PATH=/bin HOME=/root",
-		"-c", `ENTRYPOINT ["/bin/entrypoint"]`,
-		"-c", "LABEL "+testLabel+"="+r.id, "-", r.image)
+	args := append([]string{"import", "-c", "WORKDIR /data", "-c", "ENV PATH=/bin HOME=/root",
+		"-c", "LABEL " + testLabel + "=" + r.id}, changes...)
+	cmd := exec.CommandContext(ctx, "docker", append(args, "-", image)...)
 	cmd.Stdin = &root
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("import image: %v\n%s", err, out)

@@ -55,6 +55,9 @@ func TestServers(t *testing.T) {
 				t.Fatalf("profile %s is not known here", b.Profile)
 			}
 			r := r.on(t, b)
+			if strings.HasPrefix(b.Profile, "forgejo-") {
+				r.image = r.importForgejo(t)
+			}
 			t.Run("one by one", func(t *testing.T) { checkServerOneByOne(t, r, kind) })
 			t.Run("at once", func(t *testing.T) { checkServerAtOnce(t, r, kind) })
 		})

@@ -31,7 +31,11 @@ func TestUpgrade(t *testing.T) {
 	for _, u := range upgrades {
 		t.Run(u.from+" to "+u.to, func(t *testing.T) {
 			from, to := realgitea.ByProfile(t, u.from), realgitea.ByProfile(t, u.to)
-			checkUpgrade(t, r.on(t, from), to, releases[u.from], releases[u.to])
+			r := r.on(t, from)
+			if strings.HasPrefix(u.from, "forgejo-") {
+				r.image = r.importForgejo(t)
+			}
+			checkUpgrade(t, r, to, releases[u.from], releases[u.to])
 		})
 	}
 }

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"scaler.io/scaler/internal/giteatest"
 )
 
 // cleanupTimeout bounds the removal of what an interrupted demo leaves.
@@ -21,7 +23,7 @@ const cleanupTimeout = time.Minute
 
 func newDemoCommand() *cobra.Command {
 	var jobs int
-	var file string
+	var file, profile string
 	cmd := &cobra.Command{
 		Use: "demo", Short: "Watch real containers come and go for a queue of jobs", Args: cobra.NoArgs,
 		Long: `Watch real containers come and go for a queue of jobs.
@@ -34,7 +36,11 @@ left. The exit code is 1 unless all jobs were completed and nothing is left.`,
 			if jobs < 1 {
 				return &usageError{"--jobs must be at least 1"}
 			}
-			d := &demo{jobs: jobs, out: cmd.OutOrStdout(), view: newDemoView(cmd.OutOrStdout())}
+			release, err := profileFlag(profile)
+			if err != nil {
+				return err
+			}
+			d := &demo{jobs: jobs, release: release, out: cmd.OutOrStdout(), view: newDemoView(cmd.OutOrStdout())}
 			// A terminal that is closed must leave nothing either.
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGHUP)
 			defer stop()
@@ -47,16 +53,18 @@ left. The exit code is 1 unless all jobs were completed and nothing is left.`,
 	}
 	cmd.Flags().IntVar(&jobs, "jobs", 20, "how many jobs to queue")
 	cmd.Flags().StringVar(&file, "json", "", "write the figures to this file")
+	addProfileFlag(cmd, &profile)
 	return cmd
 }
 
 // demo is one run of the demo.
 type demo struct {
-	jobs int
-	out  io.Writer
-	view *demoView
-	dir  string // for its files, removed at the end
-	log  *bytes.Buffer
+	jobs    int
+	release giteatest.Profile // of the server
+	out     io.Writer
+	view    *demoView
+	dir     string // for its files, removed at the end
+	log     *bytes.Buffer
 	removed
 }
 

@@ -88,7 +88,7 @@ func (d *demo) setUp(ctx context.Context, s *stage) error {
 		return err
 	}
 	apiToken, registrationToken := rand.Text(), rand.Text()+rand.Text()
-	s.gitea = giteatest.New(giteatest.Options{APIToken: apiToken, RegistrationToken: registrationToken})
+	s.gitea = giteatest.New(giteatest.Options{Profile: d.release, APIToken: apiToken, RegistrationToken: registrationToken})
 	port, err := s.listen(host.listen)
 	if err != nil {
 		return err

@@ -30,6 +30,7 @@ import (
 const (
 	ExitOK     = 0 // its job is done, or it was told to stop
 	ExitFailed = 1 // no usable .runner, or the server does not know the runner
+	ExitNoTask = 2 // it was to take a job at once, and there was none for it
 )
 
 const (
@@ -45,6 +46,9 @@ const (
 	callTimeout = 5 * time.Second // the real runner's runner.fetch_timeout
 )
 
+// errNoTask: there was no job for a runner that waits for none.
+var errNoTask = errors.New("no task received")
+
 // errUnregistered: the server does not know this runner (any more).
 var errUnregistered = errors.New("the server does not know this runner: it was deleted, or never registered")
 
@@ -55,6 +59,10 @@ type Options struct {
 	FetchInterval   time.Duration // default DefaultFetchInterval
 	ShutdownTimeout time.Duration // default: ShutdownTimeoutEnv, DefaultShutdownTimeout
 	Client          *http.Client  // default: http.DefaultClient
+	// OneJob is Forgejo's one-job mode: it ends after one job, and Wait says that
+	// it waits for one. With a Handle only the job that has it will do.
+	OneJob, Wait bool
+	Handle       string
 }
 
 // registration is what is needed of a .runner file.
@@ -94,6 +102,9 @@ func Run(ctx context.Context, opts Options) (exitCode int) {
 	case err == nil, ctx.Err() != nil && !errors.Is(err, errUnregistered):
 		r.log.Info("runner stopped")
 		return ExitOK
+	case errors.Is(err, errNoTask):
+		r.log.Info("runner stopped", "err", err)
+		return ExitNoTask
 	default:
 		r.log.Error("runner stopped", "err", err)
 		return ExitFailed
@@ -198,10 +209,12 @@ func (r *runner) run(ctx context.Context) error {
 			r.log.Warn("no answer to fetch", "err", err)
 		case task != nil:
 			r.work(ctx, task)
-			if r.reg.Ephemeral {
+			if r.reg.Ephemeral || r.opts.OneJob {
 				return nil
 			}
 			continue
+		case r.opts.OneJob && !r.opts.Wait:
+			return errNoTask
 		}
 		select {
 		case <-ticker.C:
@@ -229,7 +242,8 @@ func (r *runner) declare(ctx context.Context) error {
 }
 
 // fetch asks for a job. The server looks for one only if the version that it
-// is given is not the current one, so 0 is given after a job. The call outlives
+// is given is not the current one, so 0 is given after a job, and each time in
+// one-job mode. The call outlives
 // ctx, for the server may already have given a job away.
 func (r *runner) fetch(ctx context.Context) (*runnerv1.Task, error) {
 	if ctx.Err() != nil {
@@ -237,12 +251,15 @@ func (r *runner) fetch(ctx context.Context) (*runnerv1.Task, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
 	defer cancel()
+	if r.opts.Handle != "" {
+		return r.fetchOne(ctx)
+	}
 	resp, err := r.rpc.FetchTask(ctx, connect.NewRequest(&runnerv1.FetchTaskRequest{TasksVersion: r.seen}))
 	if err != nil {
 		return nil, fmt.Errorf("fetch task: %w", err)
 	}
 	r.seen = resp.Msg.TasksVersion
-	if resp.Msg.Task != nil {
+	if resp.Msg.Task != nil || r.opts.OneJob {
 		r.seen = 0
 	}
 	return resp.Msg.Task, nil

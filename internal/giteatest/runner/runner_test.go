@@ -51,7 +51,7 @@ func (l *lines) String() string {
 func newBench(t *testing.T, ephemeral bool) *bench {
 	t.Helper()
 	b := &bench{
-		server: giteatest.New(giteatest.Options{RegistrationToken: "token"}),
+		server: giteatest.New(giteatest.Options{RegistrationToken: "token", APIToken: "api-token"}),
 		log:    &lines{},
 	}
 	rpc := runnerv1connect.NewRunnerServiceClient(b.server.Client(), giteatest.BaseURL+"/api/actions")

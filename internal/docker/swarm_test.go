@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/api/types/swarm"
 
 	"scaler.io/scaler/internal/enginetest/conformance"
@@ -25,6 +27,7 @@ func TestSwarm(t *testing.T) {
 		"abandoned files":    testAbandonedFiles,
 		"drain":              testNodeDrain,
 		"no container stays": testNoContainerStays,
+		"overlay network":    testOverlay,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, r) })
 	}
@@ -293,6 +296,60 @@ func testNoContainerStays(t *testing.T, r *rig) {
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
+}
+
+// A runner on an overlay network that is attachable reaches by name what else is
+// attached to it. A network of one machine is refused, with what to do.
+func testOverlay(t *testing.T, r *rig) {
+	peer := r.instance + "-peer"
+	for driver, name := range map[string]string{"overlay": r.instance + "-overlay", "bridge": r.instance + "-bridge"} {
+		made, err := r.base.client.NetworkCreate(t.Context(), name, network.CreateOptions{Driver: driver, Attachable: driver == "overlay", Labels: map[string]string{testLabel: "1"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { removeNetwork(t, r.base, made.ID) })
+	}
+	for name, want := range map[string]string{
+		"-bridge":  "it is on one machine only: run docker network create --driver overlay",
+		"-missing": "there is none: run docker network create --driver overlay",
+	} {
+		err := r.one(t, Options{Network: r.instance + name}).CheckNetworks(t.Context())
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", name, err, want)
+		}
+	}
+	made, err := r.base.client.ContainerCreate(t.Context(), &container.Config{Image: r.image("plain"), Cmd: []string{"listen", ":7000"}},
+		&container.HostConfig{NetworkMode: container.NetworkMode(r.instance + "-overlay")}, nil, nil, peer)
+	if err == nil {
+		err = r.base.client.ContainerStart(t.Context(), made.ID, container.StartOptions{})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := r.one(t, Options{Network: r.instance + "-overlay"}, "dial", peer+":7000")
+	if err := s.CheckNetworks(t.Context()); err != nil {
+		t.Error(err)
+	}
+	id := s.launch(t, r.instance+"-attached")
+	c := s.until(t, id, "ended", func(c plan.Container) bool { return c.State == plan.ContainerExited })
+	if lines, err := s.Logs(t.Context(), id, 5); err != nil || c.ExitCode != 0 || !slices.Contains(lines, "connected") {
+		t.Errorf("it is %+v and says %q, %v, want it connected", c, lines, err)
+	}
+	if err := r.base.client.ContainerRemove(t.Context(), made.ID, container.RemoveOptions{Force: true}); err != nil {
+		t.Error(err)
+	}
+}
+
+// removeNetwork removes a network as soon as no task has it.
+func removeNetwork(t *testing.T, e *Engine, id string) {
+	var err error
+	for range 150 {
+		if err = e.client.NetworkRemove(context.WithoutCancel(t.Context()), id); err == nil {
+			return
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+	t.Errorf("a network is left: %v", err)
 }
 
 // setAvailability changes the one node.

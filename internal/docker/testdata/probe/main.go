@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"os"
 	"os/signal"
 	"strconv"
 	"syscall"
+	"time"
 )
 
 func main() {
@@ -21,7 +23,8 @@ func main() {
 
 // run does what its first argument says: "exit N", "sleep" until SIGTERM,
 // "print N" lines to stdout and stderr in turn, "cat FILE", "rewrite FILE",
-// "env", "conform" as package conformance asks for.
+// "env", "listen ADDRESS", "dial ADDRESS" until it connects, "conform" as package
+// conformance asks for.
 func run(args []string) error {
 	if len(args) == 0 {
 		args = []string{"sleep"}
@@ -49,12 +52,38 @@ func run(args []string) error {
 		for _, v := range os.Environ() {
 			fmt.Println(v)
 		}
+	case "listen":
+		l, err := net.Listen("tcp", args[1])
+		if err != nil {
+			return err
+		}
+		for {
+			if _, err := l.Accept(); err != nil {
+				return err
+			}
+		}
+	case "dial":
+		return dial(args[1])
 	case "conform":
 		return conform()
 	default:
 		return fmt.Errorf("unknown mode %q", args[0])
 	}
 	return nil
+}
+
+// dial connects within half a minute: a name is known only a moment after its
+// container was started.
+func dial(address string) error {
+	var err error
+	for range 60 {
+		if _, err = net.DialTimeout("tcp", address, 5*time.Second); err == nil {
+			fmt.Println("connected")
+			return nil
+		}
+		time.Sleep(500 * time.Millisecond)
+	}
+	return err
 }
 
 func lines(count string) error {

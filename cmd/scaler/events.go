@@ -26,6 +26,7 @@ var eventKinds = []plan.EventKind{
 	plan.EventJobQueued, plan.EventJobUnserved, plan.EventJobOverdue, plan.EventJobGone,
 	plan.EventRunner, plan.EventRunnerFailed, plan.EventCorpse, plan.EventOrphan,
 	plan.EventBreakerOpened, plan.EventBreakerClosed, plan.EventTokenRefused, plan.EventProblem, plan.EventProblemOver,
+	plan.EventServerChanged,
 	plan.EventConfigTaken, plan.EventConfigRejected,
 	plan.EventPaused, plan.EventResumed, plan.EventDrain, plan.EventStart,
 	plan.EventDaemonStarted, plan.EventDaemonStops,

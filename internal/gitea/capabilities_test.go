@@ -157,7 +157,7 @@ func TestWhenTheServerIsAsked(t *testing.T) {
 			for _, step := range []struct {
 				after time.Duration
 				want  int
-			}{{0, 3}, {0, 0}, {time.Second, 0}, {59*time.Minute - time.Second, 0}, {time.Minute, 3}, {time.Minute, 0}} {
+			}{{0, 3}, {0, 0}, {time.Second, 0}, {58 * time.Second, 0}, {time.Second, 1}, {58 * time.Minute, 1}, {time.Minute, 3}, {time.Second, 0}} {
 				if _, n := pass(t, s, c, step.after); n != step.want {
 					t.Errorf("after %s more: %d requests, want %d", step.after, n, step.want)
 				}

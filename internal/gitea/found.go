@@ -18,8 +18,10 @@ const (
 	// and where a call was answered otherwise than the routes promise.
 	disputeAge = time.Minute
 	// versionAge is after how long its version is read again, where something
-	// is missing whose coming is worth a small request, or is in doubt.
-	versionAge = time.Second
+	// is missing whose coming is worth a small request, or is in doubt;
+	// fullVersionAge where nothing is.
+	versionAge     = time.Second
+	fullVersionAge = time.Minute
 )
 
 // asking is what there is to ask the server.
@@ -93,7 +95,7 @@ func (f *found) due(now time.Time) asking {
 		return askNothing
 	case f.recheck:
 		return askAll
-	case f.doubt || !f.now(now).Full():
+	case f.doubt || now.Sub(f.read) >= fullVersionAge || !f.now(now).Full():
 		return askVersion
 	}
 	return askNothing

@@ -22,6 +22,7 @@ const (
 	EventTokenRefused  EventKind = "token_refused" // the server, or its file, gives no usable registration token
 	EventProblem       EventKind = "problem"       // something keeps the daemon from its work
 	EventProblemOver   EventKind = "problem_over"
+	EventServerChanged EventKind = "server_changed" // the server is another release, or can do other things
 
 	EventConfigTaken    EventKind = "config_taken"
 	EventConfigRejected EventKind = "config_rejected"

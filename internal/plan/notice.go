@@ -62,6 +62,7 @@ var titles = map[EventKind]string{
 	EventTokenRefused:   "a registration token cannot be used",
 	EventProblem:        "something keeps scaler from its work",
 	EventProblemOver:    "a problem is over",
+	EventServerChanged:  "the server has changed",
 	EventConfigTaken:    "the configuration has changed",
 	EventConfigRejected: "the configuration file is not good",
 	EventPaused:         "a pool was paused",

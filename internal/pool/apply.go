@@ -216,10 +216,6 @@ func (m *Manager) settle(res result) {
 		m.revive(r, time.Now())
 		return
 	}
-	if res.cannotDisable && m.canNudge {
-		m.canNudge = false
-		log.Info("the server cannot disable runners: they are withdrawn by their labels instead")
-	}
 	if res.gone {
 		m.noteUnseenJob(res)
 		delete(m.runners, res.rec.Name)

@@ -218,7 +218,7 @@ func (v *scopeView) allRunning() iter.Seq[plan.Job] {
 // spec is the configured one with what is true at the moment.
 func (m *Manager) spec(seen *observation) plan.Spec {
 	spec := m.cfg.Spec
-	spec.CanNudge, spec.Shutdown, spec.Asked = m.canNudge, m.draining, m.orders.asked()
+	spec.CanNudge, spec.Shutdown, spec.Asked = seen.caps.Disable, m.draining, m.orders.asked()
 	spec.Pools = slices.Clone(spec.Pools)
 	tokens := make(map[string]error) // most pools share one, and to look at it is to read a file
 	for i := range spec.Pools {

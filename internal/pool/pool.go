@@ -99,7 +99,6 @@ type Manager struct {
 	recent     map[string]*plan.Recent // by pool
 	conditions *conditions
 	aside      bool // it looks at copies of the runners, and nothing is to come of it
-	canNudge   bool
 	draining   bool
 	caps       plan.Capabilities        // of the server, as last found
 	source     plan.JobSource           // how jobs are found, empty before that is known
@@ -199,7 +198,8 @@ type result struct {
 	alive   bool // its container runs after all
 	// busy is set if the runner was to be stopped and its log tells of a job.
 	busy bool
-	// cannotDisable is set if the server has no way to disable a runner.
+	// cannotDisable is set if the runner was withdrawn by its labels, since the
+	// server has no way to disable one.
 	cannotDisable bool
 	deleted       bool  // the server does not know the runner any more
 	sweepErr      error // what its jobs left is not cleared away
@@ -216,7 +216,7 @@ func New(cfg Config, ports Ports, log *slog.Logger) *Manager {
 	m := &Manager{
 		version: cfg.Version, instance: cfg.Instance, cfg: cfg, ports: ports, log: log, retired: make(map[string]Options),
 		runners: make(map[string]*runner), breakers: make(map[string]*breaker), recent: make(map[string]*plan.Recent),
-		canNudge: true, ears: newEars(), tookAt: make(map[string]time.Time),
+		ears: newEars(), tookAt: make(map[string]time.Time),
 		firstSeen: make(map[int64]time.Time), jobsRead: make(map[plan.Scope]time.Time), nudged: make(map[string]time.Time), corpses: make(map[corpse]time.Time),
 		leftovers: make(map[string]leftover), nudges: make(map[string]uint64),
 		starts: newPlaces(cfg.ParallelStarts), ends: newPlaces(cfg.ParallelStarts),

@@ -23,6 +23,7 @@ func (m *Manager) Sign() {
 func (m *Manager) learn(ctx context.Context, seen *observation) {
 	caps, err := m.ports.Forge.Capabilities(ctx)
 	if seen.capsErr = err; err == nil {
+		m.noteCapabilities(caps)
 		m.caps = caps
 	}
 	seen.caps = m.caps
@@ -34,6 +35,20 @@ func (m *Manager) learn(ctx context.Context, seen *observation) {
 		m.signAt = seen.at // what happened while the server could not be reached is not known
 	}
 	m.noteSource(seen)
+}
+
+// noteCapabilities says what has become different about the server, as after an
+// upgrade.
+func (m *Manager) noteCapabilities(caps plan.Capabilities) {
+	if m.aside || m.caps.Product == "" {
+		return
+	}
+	change := m.caps.Change(caps)
+	if change == "" {
+		return
+	}
+	m.log.Info("server changed", "change", change)
+	m.tell(plan.Event{Kind: plan.EventServerChanged, Text: change})
 }
 
 // noteSource says how jobs are found, if that has changed.

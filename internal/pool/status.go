@@ -21,6 +21,9 @@ func (m *Manager) publish(spec plan.Spec, snap plan.Snapshot, seen *observation,
 	m.conditions.set("limits.reserve", m.sizeUnknown(), seen.at)
 	s := plan.NewStatus(spec, p)
 	s.Host, s.Peers = seen.host, m.peers()
+	if seen.caps.Product != "" {
+		s.Capabilities = &seen.caps
+	}
 	s.Version, s.Instance, s.StartedAt = m.version, m.instance, m.started
 	s.Cycle, s.CycleAt, s.Shutdown = m.cycle, seen.at, m.draining
 	s.PollEvery, s.EventsArrive = m.pace.interval(seen.at), m.pace.arrive(seen.at)

@@ -117,6 +117,16 @@ func TestCompatibilityOfCalls(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			if s := server.State(); s.Counts.Registrations != 0 || s.Counts.Calls["registration-token"] != 0 {
+				t.Errorf("to ask changes something: %+v", s.Counts)
+			}
+			requests := 0
+			for _, n := range server.State().Counts.Calls {
+				requests += n
+			}
+			if requests > 4 {
+				t.Errorf("to ask takes %d requests: %v", requests, server.State().Counts.Calls)
+			}
 			if want := capabilitiesOf(p.Version()); withoutTime(caps) != want {
 				t.Errorf("found %+v, and the release has %+v", caps, want)
 			}

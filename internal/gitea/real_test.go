@@ -32,6 +32,13 @@ func TestRealServers(t *testing.T) {
 			if err != nil || withoutTime(caps) != want {
 				t.Errorf("found %+v, %v, and the release has %+v", caps, err, want)
 			}
+			for _, r := range routesOf(caps.Product) {
+				for k := range r.of {
+					if !c.found.routes[k] {
+						t.Errorf("the route %s did not tell of %s", r.path, k)
+					}
+				}
+			}
 			server, err := c.Probe(t.Context())
 			if err != nil {
 				t.Errorf("probe: %+v, %v", server, err)

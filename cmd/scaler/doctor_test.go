@@ -114,6 +114,9 @@ func TestDoctorFaults(t *testing.T) {
 		{"no ephemeral runners", old("gitea-1.23"), nil, warning, []string{"end ephemeral runners", "Instead: the runner ends itself", "upgrade to Gitea 1.24"}},
 		{"no jobs and no events", old("gitea-1.23"), nil, warning, []string{"list queued and running jobs", "upgrade to Gitea 1.25", "set webhook", "pushed"}},
 		{"no jobs but events", old("gitea-1.24"), nil, warning, []string{"list queued and running jobs", "set webhook", "which jobs wait"}},
+		{"Forgejo", old("forgejo-15"), nil, doctor.ResultSkipped, []string{"say which runner has which job", "Instead: the runners' logs", "no release of Forgejo"}},
+		{"an old Forgejo", old("forgejo-11"), nil, warning, []string{"list runners", "upgrade to Forgejo 15"}},
+		{"Forgejo lists its jobs", old("forgejo-11"), nil, doctor.ResultOK, []string{"list jobs of instance", "allowed"}},
 		{"an old server is not refused", old("gitea-1.22"), nil, doctor.ResultOK, []string{"registration token of instance", "allowed"}},
 		{"no Actions", giteatest.Options{}, func(t *testing.T, w *ward) {
 			w.before = func(h http.Handler) http.Handler {

@@ -175,6 +175,10 @@ func (e *exam) checkToken(ctx context.Context, r *doctor.Report, t config.Regist
 		r.Skip(subject, "it is disabled in the configuration")
 		return
 	}
+	if caps, err := e.gitea.Capabilities(ctx); err == nil && caps.Create && t.Mint {
+		r.OK(subject, "none is needed: the API token makes the runners of %s", t.Scope)
+		return
+	}
 	active, err := e.gitea.MintToken(ctx, t.Scope)
 	if t.Mint {
 		tellPermission(r, subject, "Gitea gives it out for "+t.Scope.String(), err,

@@ -23,10 +23,7 @@ func (e *exam) checkServer(ctx context.Context, r *doctor.Report) {
 
 // tellServer reports what a probe found.
 func tellServer(r *doctor.Report, s gitea.Server, err error) {
-	product := plan.ProductGitea
-	if s.Forgejo {
-		product = plan.ProductForgejo
-	}
+	product := s.Product()
 	switch {
 	case err != nil && s.Version == "":
 		r.Fail("version", err.Error(), "see that gitea.url is Gitea's own base URL, as a browser shows it before the first page's name")

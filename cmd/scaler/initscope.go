@@ -149,6 +149,9 @@ func (s *setUp) askRegistration(ctx context.Context, wide bool) error {
 		}
 		return s.takeRegistration(ctx, token)
 	}
+	if s.can.Create {
+		return s.say("  The API token makes the runners here: there is no registration token.\n")
+	}
 	q := question{
 		text: "Registration token", flag: "registration-token-file", def: "ask",
 		help:    "Runners register with it. ask: scaler gets it from Gitea when it needs it, and keeps none in a file.\npaste: the one that Gitea shows under Actions > Runners > Create new Runner.",

@@ -9,6 +9,7 @@ import (
 
 	"scaler.io/scaler/internal/config"
 	"scaler.io/scaler/internal/gitea"
+	"scaler.io/scaler/internal/plan"
 )
 
 // askWebhook asks whether Gitea is to tell of jobs.
@@ -19,10 +20,12 @@ func (s *setUp) askWebhook(ctx context.Context) error {
 		was = s.was.cfg.Webhook
 	}
 	if s.flags.webhook == "" {
+		if was == nil && s.can.Jobs && !s.can.JobEvents {
+			return nil // the polls find all that there is
+		}
 		wants, err := s.confirm(ctx, question{text: "Make a webhook, by which Gitea tells of jobs", flag: "webhook-url",
-			def: map[bool]string{true: "yes", false: "no"}[was != nil],
-			help: "scaler asks Gitea each second in any case, so a job waits a second longer without it at most.\n" +
-				"Gitea has to reach this host for it, and its ALLOWED_HOST_LIST has to allow that."})
+			def:  map[bool]string{true: "yes", false: "no"}[was != nil || !s.can.Jobs && !s.flags.yes],
+			help: whatWebhookBrings(s.can) + "\nThe server has to reach this host for it, and its ALLOWED_HOST_LIST has to allow that."})
 		if err != nil || !wants {
 			return err
 		}
@@ -59,6 +62,17 @@ func (s *setUp) askWebhook(ctx context.Context) error {
 		a.WebhookSecret, _ = was.Secret.Read() // else a new one is made
 	}
 	return err
+}
+
+// whatWebhookBrings says why a webhook is worth it with a server.
+func whatWebhookBrings(caps plan.Capabilities) string {
+	switch {
+	case caps.Jobs:
+		return "scaler asks the server each second in any case, so a job waits a second longer without it at most."
+	case caps.JobEvents:
+		return "This server tells of jobs by a webhook only: without it each pool keeps a runner ready all the time."
+	}
+	return "This server does not tell of jobs. With a webhook each pool keeps a runner ready for a while after something was\npushed, without it all the time."
 }
 
 // makeHook makes the webhook at Gitea. Without it the polls do, so a failure is

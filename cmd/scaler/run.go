@@ -161,5 +161,5 @@ func introduce(ctx context.Context, client *gitea.Client, log *slog.Logger) {
 		log.Debug("server not recognised", "err", err)
 		return
 	}
-	log.Info("server found", "version", s.Version, "forgejo", s.Forgejo, "actions", s.Actions)
+	log.Info("server found", "product", s.Product(), "version", s.Version, "actions", s.Actions)
 }

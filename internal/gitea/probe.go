@@ -22,6 +22,14 @@ type Server struct {
 	Actions bool
 }
 
+// Product is whose server it is.
+func (s Server) Product() plan.Product {
+	if s.Forgejo {
+		return plan.ProductForgejo
+	}
+	return plan.ProductGitea
+}
+
 // Probe asks the server for its version and pings the runners' protocol. Its
 // errors tell apart: no connection; something that is not Gitea (the URL is
 // wrong, or a proxy answers); and Gitea without Actions (plan.ErrUnsupported), with which the Server is returned all

@@ -114,7 +114,7 @@ func (m *Manager) newRunner(a plan.Action) *runner {
 	rec := state.Record{
 		Name: fmt.Sprintf("%s%s-%s-%s", namePrefix, m.instance, a.Pool, strings.ToLower(rand.Text()[:nameRandom])),
 		Pool: a.Pool, Token: opts.Token, Scope: m.scopeOf(a.Pool), Ephemeral: opts.Ephemeral, Cost: m.costOf(a.Pool), CreatedAt: now, Reason: a.Reason,
-		DataDir: opts.DataDir, Recipe: opts.Recipe,
+		DataDir: opts.DataDir, Recipe: opts.Recipe, Bound: a.Bound,
 	}
 	phase := plan.PhaseStarting
 	if a.Kind == plan.ActionPrepare {

@@ -235,6 +235,7 @@ func (m *Manager) spec(seen *observation) plan.Spec {
 		p.NudgedAt = m.nudged[p.Name]
 		p.Ahead = m.aheadOf(*p, seen)
 		p.Renewal.Recipe = m.recipeOf(p.Name)
+		m.setBinding(p)
 		p.Recent = m.recentOf(p.Name).Within(p.Pace, seen.at)
 		if m.draining {
 			p.Min, p.Idle, p.Max, p.Standby, p.IdleTimeout, p.Windows, p.Auto = 0, 0, 0, 0, 0, nil, nil
@@ -294,6 +295,7 @@ func (m *Manager) snapshot(seen *observation) plan.Snapshot {
 		}
 	}
 	maps.DeleteFunc(m.firstSeen, func(id int64, _ time.Time) bool { return !known[id] && len(snap.Unknown) == 0 })
+	m.unbindMissed(&snap)
 	for _, name := range slices.Sorted(maps.Keys(m.runners)) {
 		snap.Runners = append(snap.Runners, m.forPlan(m.runners[name], seen.at))
 	}
@@ -316,7 +318,8 @@ func (m *Manager) sawFirst(job int64, now time.Time) time.Time {
 func (m *Manager) forPlan(r *runner, now time.Time) plan.Runner {
 	p := plan.Runner{
 		Name: r.rec.Name, Pool: r.rec.Pool, Scope: r.rec.Scope, Phase: r.rec.Phase, Ephemeral: r.rec.Ephemeral,
-		Used: r.rec.Used, HasJob: r.job != nil || r.unsure != "", JobSeen: r.jobSeen, LastJobAt: r.rec.LastJobAt, Jobs: r.rec.Jobs, Recipe: r.rec.Recipe, Labels: m.otherLabels(r), CreatedAt: r.rec.CreatedAt, StartedAt: r.rec.StartedAt, Since: r.rec.Since, Note: r.rec.Note,
+		Bound: r.rec.Bound,
+		Used:  r.rec.Used, HasJob: r.job != nil || r.unsure != "", JobSeen: r.jobSeen, LastJobAt: r.rec.LastJobAt, Jobs: r.rec.Jobs, Recipe: r.rec.Recipe, Labels: m.otherLabels(r), CreatedAt: r.rec.CreatedAt, StartedAt: r.rec.StartedAt, Since: r.rec.Since, Note: r.rec.Note,
 		Registered: r.rec.Identity != nil, Gone: r.gone || r.lost, Told: r.rec.Signalled, Leave: m.leaveOf(r), Cost: r.rec.Cost,
 		Prepared: r.op == "" && r.rec.Phase == plan.PhaseStandby && r.rec.Identity != nil && !now.Before(r.retryAt),
 	}

@@ -109,6 +109,7 @@ type Manager struct {
 	firstSeen  map[int64]time.Time      // queued jobs, by the daemon's clock
 	jobsRead   map[plan.Scope]time.Time // when the jobs of a scope were last read
 	nudged     map[string]time.Time     // by pool
+	missed     map[string]time.Time     // attempts of jobs that a runner was bound to and did not get, by handle
 	corpses    map[corpse]time.Time     // when each was first seen
 	auditedAt  time.Time
 	noPlace    map[string]string   // by pool, why no machine has room for its next runner
@@ -217,7 +218,7 @@ func New(cfg Config, ports Ports, log *slog.Logger) *Manager {
 		version: cfg.Version, instance: cfg.Instance, cfg: cfg, ports: ports, log: log, retired: make(map[string]Options),
 		runners: make(map[string]*runner), breakers: make(map[string]*breaker), recent: make(map[string]*plan.Recent),
 		ears: newEars(), tookAt: make(map[string]time.Time),
-		firstSeen: make(map[int64]time.Time), jobsRead: make(map[plan.Scope]time.Time), nudged: make(map[string]time.Time), corpses: make(map[corpse]time.Time),
+		firstSeen: make(map[int64]time.Time), jobsRead: make(map[plan.Scope]time.Time), nudged: make(map[string]time.Time), missed: make(map[string]time.Time), corpses: make(map[corpse]time.Time),
 		leftovers: make(map[string]leftover), nudges: make(map[string]uint64),
 		starts: newPlaces(cfg.ParallelStarts), ends: newPlaces(cfg.ParallelStarts),
 		pace: newPace(cfg.Pace), arrivals: newArrivals(), told: newTold(),

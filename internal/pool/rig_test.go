@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -44,6 +45,7 @@ type rig struct {
 	log     *lockedBuffer
 	config  Config
 	token   atomic.Value // what the token file has, a string
+	mint    bool         // it has none: the server is asked
 	journal *notebook
 
 	m    *Manager
@@ -141,7 +143,13 @@ func (r *rig) process(ctx context.Context, term <-chan struct{}, files map[strin
 	code := make(chan int, 1)
 	go func() {
 		defer cancel()
+		command := strings.Fields(string(files[enginetest.CommandFile]))
+		handle := ""
+		if i := slices.Index(command, "--handle"); i >= 0 {
+			handle = command[i+1]
+		}
 		code <- demorunner.Run(stop, demorunner.Options{
+			OneJob: slices.Contains(command, "one-job"), Wait: slices.Contains(command, "--wait"), Handle: handle,
 			Dir: dir, Logger: slog.New(slog.NewTextHandler(printer{r.engine, string(files[enginetest.IDFile])}, nil)), Client: &http.Client{Transport: mortal{r.gitea.Client().Transport, ctx}},
 		})
 	}()
@@ -198,13 +206,17 @@ func (r *rig) run(change ...func(*Ports)) {
 	r.store = store
 	log := slog.New(slog.NewTextHandler(io.MultiWriter(r.log), &slog.HandlerOptions{Level: slog.LevelInfo}))
 	client := r.client()
-	registrar := register.New(client, client, []register.Token{{Name: "instance", Scope: instanceScope, Read: func() (plan.Secret, error) {
+	token := register.Token{Name: "instance", Scope: instanceScope, Read: func() (plan.Secret, error) {
 		value, _ := r.token.Load().(string)
 		if value == "" {
 			return "", errors.New("open token file: no such file or directory")
 		}
 		return plan.Secret(value), nil
-	}}}, 600)
+	}}
+	if r.mint {
+		token.Read = nil
+	}
+	registrar := register.New(client, client, []register.Token{token}, 600)
 	r.config.Instance = store.Instance()
 	ports := Ports{Engine: r.engine, Images: r.engine, Inspector: r.engine, Sweeper: r.engine, Forge: client, Registrar: registrar, Voice: client, Store: store, History: store, Journal: r.journal, Follower: r.engine}
 	for _, c := range change {
@@ -227,7 +239,7 @@ func (r *rig) run(change ...func(*Ports)) {
 func (r *rig) client() *gitea.Client {
 	r.t.Helper()
 	client, err := gitea.New(gitea.Options{
-		URL: giteatest.BaseURL, Token: func() (plan.Secret, error) { return apiToken, nil },
+		URL: giteatest.BaseURL, Token: func() (plan.Secret, error) { return apiToken, nil }, Labels: func() []string { return []string{"linux"} },
 		Transport: r.gitea.Client().Transport, Logger: slog.New(slog.DiscardHandler),
 		RetryWaitMin: 100 * time.Millisecond, RetryWaitMax: time.Second,
 	})

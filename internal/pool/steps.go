@@ -262,24 +262,6 @@ func (m *Manager) launch(ctx context.Context, rec state.Record, opts Options) (o
 	return time.Since(began) >= slowStart, err
 }
 
-// launchOf says how the runner is started in its container, nil where that is not
-// ours to say. Which program an image has that nobody has named depends on the
-// server.
-func (m *Manager) launchOf(ctx context.Context, rec state.Record, opts Options) (*plan.Launch, error) {
-	if opts.Launched {
-		return nil, nil
-	}
-	program := opts.Program
-	if program == "" {
-		caps, err := m.ports.Forge.Capabilities(ctx)
-		if err != nil && caps.Product == "" {
-			return nil, failing(plan.FailedCreate, fmt.Errorf("choose the command of runner %s: %w", rec.Name, err))
-		}
-		program = register.ProgramOf(caps.Product)
-	}
-	return register.Launch(program, dataDir(rec, opts), rec.Ephemeral, ""), nil
-}
-
 // create makes the container of a runner. It takes no record, which may be changed
 // beside it.
 func (m *Manager) create(ctx context.Context, pool, runner string, launch *plan.Launch) (containerID string, err error) {

@@ -55,7 +55,24 @@ func (m *Manager) findTask(r *runner, v *scopeView, seen *observation) {
 		if t.id == r.rec.Task {
 			r.job.ID = r.rec.Job
 		}
+		if j, listed := v.byTask(t.id); listed {
+			j.RunnerName = r.rec.Name
+			r.job = &j
+		}
 	}
+}
+
+// byTask finds the job that runs as a task, where the server says so (Forgejo).
+func (v *scopeView) byTask(task int64) (plan.Job, bool) {
+	if v == nil || task == 0 {
+		return plan.Job{}, false
+	}
+	for _, j := range v.unnamed {
+		if j.TaskID == task {
+			return j, true
+		}
+	}
+	return plan.Job{}, false
 }
 
 // noteUnsure says of which pools it is not known whether their runners have jobs.

@@ -82,6 +82,8 @@ func (e ending) judge(rec state.Record) (worked bool, verdict error) {
 	switch {
 	case rec.Ephemeral && rec.Used:
 		return true, nil
+	case e.missedJob(rec):
+		return false, nil
 	case rec.Signalled && !rec.Online:
 		return false, e.failure(plan.FailedBoot, "never came online")
 	case !e.suspect || !exited:

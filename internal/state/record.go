@@ -49,6 +49,8 @@ type Record struct {
 	// was this daemon that deleted it.
 	Deregistered bool
 	Existed      bool
+	// Bound is the one job that it asks for, nil if it takes any.
+	Bound *plan.Bound
 	// Cost is what its container takes of the limits over all pools, nil if
 	// that was not noted.
 	Cost *plan.Resources
@@ -121,6 +123,7 @@ type stored struct {
 	Unregistered bool            `json:"unregistered,omitempty"`
 	Deregistered bool            `json:"deregistered,omitempty"`
 	Existed      bool            `json:"existed,omitempty"`
+	Bound        *storedBound    `json:"bound,omitempty"`
 	Cost         *plan.Resources `json:"cost,omitempty"`
 	Job          int64           `json:"job,omitempty"`
 	Task         int64           `json:"task,omitempty"`
@@ -141,6 +144,13 @@ type storedRecipe struct {
 	Image        string `json:"image,omitempty"`
 }
 
+// storedBound is a plan.Bound.
+type storedBound struct {
+	Job    int64  `json:"job"`
+	Repo   string `json:"repo"`
+	Handle string `json:"handle"`
+}
+
 type storedIdentity struct {
 	ID        int64    `json:"id"`
 	UUID      string   `json:"uuid"`
@@ -157,6 +167,10 @@ func (r Record) encode() ([]byte, error) {
 		Ephemeral: r.Ephemeral, Used: r.Used, Online: r.Online, Disabled: r.Disabled, Nudging: r.Nudging, Signalled: r.Signalled, Concealed: r.Concealed, ContainerID: r.ContainerID, Unregistered: r.Unregistered, Deregistered: r.Deregistered, Existed: r.Existed, Cost: r.Cost, Job: r.Job, Task: r.Task, TaskOver: r.TaskOver, JobNames: r.JobContainers,
 		Jobs: r.Jobs, LastJobAt: r.LastJobAt, Recipe: storedRecipe(r.Recipe),
 		Reason: r.Reason, Note: r.Note, History: r.History,
+	}
+	if r.Bound != nil {
+		b := storedBound(*r.Bound)
+		s.Bound = &b
 	}
 	if id := r.Identity; id != nil {
 		s.Identity = &storedIdentity{ID: id.ID, UUID: id.UUID, Name: id.Name, Token: id.Token.Reveal(),
@@ -182,6 +196,10 @@ func decode(data []byte) (Record, error) {
 		Ephemeral: s.Ephemeral, Used: s.Used, Online: s.Online, Disabled: s.Disabled, Nudging: s.Nudging, Signalled: s.Signalled, Concealed: s.Concealed, ContainerID: s.ContainerID, Unregistered: s.Unregistered, Deregistered: s.Deregistered, Existed: s.Existed, Cost: s.Cost, Job: s.Job, Task: s.Task, TaskOver: s.TaskOver, JobContainers: s.JobNames,
 		Jobs: s.Jobs, LastJobAt: s.LastJobAt, Recipe: plan.Recipe(s.Recipe),
 		Reason: s.Reason, Note: s.Note, History: s.History,
+	}
+	if s.Bound != nil {
+		b := plan.Bound(*s.Bound)
+		r.Bound = &b
 	}
 	if id := s.Identity; id != nil {
 		r.Identity = &plan.Identity{ID: id.ID, UUID: id.UUID, Name: id.Name, Token: plan.Secret(id.Token),

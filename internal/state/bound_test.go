@@ -1,6 +1,7 @@
 package state
 
 import (
+	"path/filepath"
 	"testing"
 
 	"scaler.io/scaler/internal/plan"
@@ -8,7 +9,7 @@ import (
 
 // What a runner is bound to is known after a restart: it is none for other jobs.
 func TestRecordKeepsItsBinding(t *testing.T) {
-	dir := t.TempDir()
+	dir := filepath.Join(t.TempDir(), "state")
 	s := mustOpen(t, dir)
 	bound, free := record("a"), record("b")
 	bound.Bound = &plan.Bound{Job: 7, Repo: "acme/app", Handle: "h-7"}

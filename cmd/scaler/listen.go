@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"time"
 
 	"scaler.io/scaler/internal/config"
 	"scaler.io/scaler/internal/gateway"
@@ -59,7 +60,8 @@ func listen(cfg *config.Config, p parts, store *state.Store, reload reloadFunc, 
 			return nil, fmt.Errorf("open webhook.listen: %w", err)
 		}
 		open = append(open, l)
-		events := webhook.New(webhook.Config{Path: h.Path, Secret: h.Secret.Read}, func(e webhook.Event) {
+		events := webhook.New(webhook.Config{Path: h.Path, Secret: h.Secret.Read, Other: p.fleet.Sign}, func(e webhook.Event) {
+			p.fleet.Tell(plan.JobEvent{Status: e.Action, Job: e.Job, At: time.Now(), Attempt: e.Attempt, Started: e.Started})
 			if e.Action != "waiting" { // on other jobs, which have events of their own
 				p.fleet.Announce(announcedBy(e))
 			}

@@ -150,6 +150,10 @@ func TestArrivalsOutliveTheDaemon(t *testing.T) {
 // faulty is a store of arrivals that fails.
 type faulty struct{ stored map[string][]byte }
 
+func (f *faulty) PutJobs(map[int64][]byte) error { return state.ErrNoSpace }
+
+func (f *faulty) Jobs() (map[int64][]byte, error) { return nil, nil }
+
 func (f *faulty) PutArrivals(map[string][]byte) error { return state.ErrNoSpace }
 
 func (f *faulty) Arrivals() (map[string][]byte, error) { return f.stored, nil }

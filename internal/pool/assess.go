@@ -86,7 +86,7 @@ func (m *Manager) look(r *runner, seen *observation) {
 	v := seen.scopes[r.rec.Scope]
 	if r.job != nil {
 		m.up(r, seen.at)
-		m.noteJob(r, seen.at)
+		m.noteJob(r, r.job, seen.at)
 		r.rec.Used = r.rec.Used || r.rec.Ephemeral
 		if r.rec.Phase == plan.PhaseStarting || r.rec.Phase == plan.PhaseIdle || r.rec.Phase == plan.PhaseFinishing {
 			r.rec.Enter(plan.PhaseBusy, "has "+nameOf(r.job.ID, r.job.TaskID)+" of "+r.job.Repo, seen.at)
@@ -97,6 +97,8 @@ func (m *Manager) look(r *runner, seen *observation) {
 		return // whether it has a job is not known
 	}
 	switch {
+	case r.rec.Phase == plan.PhaseIdle && r.rec.Ephemeral && r.rec.TaskOver:
+		r.rec.Enter(plan.PhaseFinishing, nameOf(r.rec.Job, r.rec.Task)+" is over", seen.at)
 	case r.rec.Phase == plan.PhaseBusy && r.rec.Ephemeral:
 		r.rec.Enter(plan.PhaseFinishing, nameOf(r.rec.Job, r.rec.Task)+" is over", seen.at)
 	case r.rec.Phase == plan.PhaseBusy:

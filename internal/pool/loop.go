@@ -99,6 +99,7 @@ func (m *Manager) runCycle(ctx context.Context) {
 	defer cancel()
 	m.adopt(bounded, seen)
 	m.assess(seen)
+	m.correctBook(seen)
 	m.audit(bounded, seen)
 	m.reapDue(bounded, seen)
 	m.sweepDue(ctx)
@@ -120,6 +121,7 @@ func (m *Manager) load() error {
 		return err
 	}
 	m.recall(time.Now())
+	m.recallBook()
 	for _, rec := range all {
 		// The time since it was disabled is the wall clock's, which may have
 		// been set since: the wait begins anew.

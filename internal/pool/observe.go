@@ -23,6 +23,7 @@ type observation struct {
 	capsErr     error
 	source      plan.JobSource
 	heard       map[string]rumour         // by runner name; nil where logs need not tell
+	guessed     map[string]int64          // by runner name, the job that it most likely has
 	containers  map[string]plan.Container // by runner name
 	engineErr   error
 	scopes      map[plan.Scope]*scopeView
@@ -66,7 +67,9 @@ func (m *Manager) observe(ctx context.Context) *observation {
 		seen.containers[c.Runner] = c
 	}
 	m.learn(ctx, seen)
+	m.takeEvents(seen)
 	seen.heard = m.listen(ctx, seen)
+	m.guessJobs(seen)
 	var group errgroup.Group
 	var mu sync.Mutex
 	for scope, n := range m.needs(seen) {
@@ -154,8 +157,11 @@ func (m *Manager) view(ctx context.Context, seen *observation, scope plan.Scope,
 			return err
 		})
 	}
-	if seen.source == plan.SourceList {
+	switch seen.source {
+	case plan.SourceList:
 		v.err = m.viewJobs(ctx, scope, n, v)
+	case plan.SourceEvents:
+		m.viewBook(scope, n, v)
 	}
 	err := group.Wait()
 	v.err = cmp.Or(v.err, err)

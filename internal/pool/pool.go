@@ -106,6 +106,9 @@ type Manager struct {
 	heardSign  atomic.Bool              // Sign was called
 	signAt     time.Time                // when something last told that there may be jobs
 	tookAt     map[string]time.Time     // by pool, when a runner last took a job
+	answering  time.Time                // since when the server has answered each time
+	book       *plan.Book               // of the jobs that events have told of
+	unsaved    map[int64][]byte         // what has changed in the book and is not stored
 	firstSeen  map[int64]time.Time      // queued jobs, by the daemon's clock
 	jobsRead   map[plan.Scope]time.Time // when the jobs of a scope were last read
 	nudged     map[string]time.Time     // by pool
@@ -139,6 +142,11 @@ type Manager struct {
 		mu   sync.Mutex
 		jobs []int64
 	}
+	// events are those of jobs that have come, for the loop to take.
+	events struct {
+		mu   sync.Mutex
+		jobs []plan.JobEvent
+	}
 	stopping     context.Context // ends when nothing new may begin
 	cutStarts    context.CancelFunc
 	status       atomic.Pointer[plan.Status]
@@ -160,6 +168,8 @@ type runner struct {
 	// unsure says why it is not known whether it has a job, empty if it is. It
 	// counts as one that has.
 	unsure string
+	// unannounced is the last task of which no event has told.
+	unannounced int64
 	// jobSeen is when job was last found.
 	jobSeen time.Time
 	// waited is the job whose wait was noted last.
@@ -218,6 +228,7 @@ func New(cfg Config, ports Ports, log *slog.Logger) *Manager {
 		version: cfg.Version, instance: cfg.Instance, cfg: cfg, ports: ports, log: log, retired: make(map[string]Options),
 		runners: make(map[string]*runner), breakers: make(map[string]*breaker), recent: make(map[string]*plan.Recent),
 		ears: newEars(), tookAt: make(map[string]time.Time),
+		book: plan.NewBook(), unsaved: make(map[int64][]byte),
 		firstSeen: make(map[int64]time.Time), jobsRead: make(map[plan.Scope]time.Time), nudged: make(map[string]time.Time), missed: make(map[string]time.Time), corpses: make(map[corpse]time.Time),
 		leftovers: make(map[string]leftover), nudges: make(map[string]uint64),
 		starts: newPlaces(cfg.ParallelStarts), ends: newPlaces(cfg.ParallelStarts),

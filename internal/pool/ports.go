@@ -104,9 +104,12 @@ type store interface {
 	Orders() (pools, runners map[string]plan.Pause, err error)
 }
 
-// history keeps durably how jobs arrive, by pool. It is not needed to find
-// runners again.
+// history keeps durably how jobs arrive, by pool, and what events have told of
+// jobs, by their ids. It is not needed to find runners again.
 type history interface {
+	// PutJobs writes all of the jobs or none; nil removes one.
+	PutJobs(jobs map[int64][]byte) error
+	Jobs() (map[int64][]byte, error)
 	// PutArrivals writes all of the pools or none; nil removes one.
 	PutArrivals(pools map[string][]byte) error
 	Arrivals() (map[string][]byte, error)
@@ -157,7 +160,7 @@ type Ports struct {
 	Voice     runnerVoice
 	Issuer    issuer // needed for pools with SelfRegister only
 	Store     store
-	History   history  // nil if how jobs arrive is learned anew at each start
+	History   history  // nil if what is known of jobs is learned anew at each start
 	Pressure  pressure // nil if the host's load does not matter
 	Sizer     sizer    // needed with a reserve only
 	Meter     meter    // nil if nobody counts

@@ -45,8 +45,8 @@ func (m *Manager) recallRecent() {
 
 // noteJob notes the job that a runner has. It counts once, whether it is known by
 // its own number, by that of the task, or by one first and by the other later.
-func (m *Manager) noteJob(r *runner, now time.Time) {
-	rec, job := &r.rec, r.job
+func (m *Manager) noteJob(r *runner, job *plan.Job, now time.Time) {
+	rec := &r.rec
 	switch {
 	case job.TaskID != 0 && job.TaskID == rec.Task:
 		rec.Job = cmp.Or(job.ID, rec.Job)

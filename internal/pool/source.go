@@ -31,6 +31,9 @@ func (m *Manager) learn(ctx context.Context, seen *observation) {
 		return
 	}
 	seen.source = m.caps.JobSource(m.cfg.Events)
+	if err != nil || m.answering.IsZero() {
+		m.answering = seen.at
+	}
 	if m.heardSign.Swap(false) || err != nil || m.source != seen.source || seen.at.Sub(m.signAt) >= lookAnyway {
 		m.signAt = seen.at // what happened while the server could not be reached is not known
 	}
@@ -78,7 +81,7 @@ func (m *Manager) aheadOf(p plan.Pool, seen *observation) string {
 		return "the server does not tell which jobs wait"
 	}
 	since := m.signAt
-	if took := m.tookAt[p.Name]; took.After(since) {
+	if took := m.tookAt[p.Name]; seen.source == plan.SourceNone && took.After(since) {
 		since = took
 	}
 	p, _ = p.At(seen.at)

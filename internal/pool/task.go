@@ -47,12 +47,14 @@ func (m *Manager) findTask(r *runner, v *scopeView, seen *observation) {
 		r.unsure = "its log does not say whether it has a job: it needs level info, and the lines of Gitea's or Forgejo's runner"
 	case t.id == r.rec.Task && r.rec.TaskOver, t.id == 0 && !r.rec.Used:
 	case m.isOver(r, t, v, seen):
-		if t.id == r.rec.Task { // else nobody has seen it run
-			r.rec.TaskOver = true
+		if t.id != r.rec.Task { // nobody has seen it run
+			m.noteJob(r, &plan.Job{ID: seen.guessed[r.rec.Name], TaskID: t.id}, seen.at)
+			r.rec.Used = r.rec.Used || r.rec.Ephemeral
 		}
+		r.rec.TaskOver = true
 	default:
-		r.job, r.jobSeen = &plan.Job{TaskID: t.id, Repo: t.repo, Status: plan.JobInProgress, RunnerName: r.rec.Name}, seen.at
-		if t.id == r.rec.Task {
+		r.job, r.jobSeen = &plan.Job{ID: seen.guessed[r.rec.Name], TaskID: t.id, Repo: t.repo, Status: plan.JobInProgress, RunnerName: r.rec.Name}, seen.at
+		if r.job.ID == 0 && t.id == r.rec.Task {
 			r.job.ID = r.rec.Job
 		}
 		if j, listed := v.byTask(t.id); listed {
@@ -104,6 +106,9 @@ func (m *Manager) isOver(r *runner, t task, v *scopeView, seen *observation) boo
 		return false
 	}
 	if seen.source == plan.SourceList && seen.at.Sub(t.at) >= freshTask && !v.mayRun(t) {
+		return true
+	}
+	if id := r.rec.Identity; seen.source == plan.SourceEvents && id != nil && m.book.Ended(id.ID, t.at) {
 		return true
 	}
 	return !r.rec.Ephemeral && seen.at.Sub(t.at) >= longestTask

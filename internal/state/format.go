@@ -19,6 +19,7 @@ import (
 //	3  buckets tokens and enrolments: a token under each ID and an enrolment under each UUID, with
 //	   their hashes in base64; bucket audit: an audit entry under each seq (8 bytes, big endian); all in JSON
 //	4  bucket arrivals: under each pool's name how its jobs arrive, as plan.Arrivals writes it
+//	   bucket jobs, if events have ever told of jobs: under each job's id (8 bytes, big endian) what plan.Book writes
 //	   bucket orders, if anything was ever ordered: under pool/NAME and runner/NAME a plan.Pause in JSON
 const (
 	firstFormat    = 1

@@ -22,7 +22,9 @@ type payload struct {
 		Status     string    `json:"status"`
 		RunnerID   int64     `json:"runner_id"`
 		RunnerName string    `json:"runner_name"`
+		RunAttempt int64     `json:"run_attempt"`
 		CreatedAt  time.Time `json:"created_at"`
+		StartedAt  time.Time `json:"started_at"` // 1970 for a job that no runner has or had last
 		HTMLURL    string    `json:"html_url"`
 		URL        string    `json:"url"`
 	} `json:"workflow_job"`
@@ -48,7 +50,7 @@ func decode(body []byte) (Event, error) {
 		return Event{}, errors.New("decode event: it has no repository.full_name")
 	}
 	return Event{
-		Action: plan.JobStatus(p.Action),
+		Action: plan.JobStatus(p.Action), Attempt: p.Job.RunAttempt, Started: p.Job.StartedAt.Unix() > 0,
 		Job: plan.Job{
 			ID: p.Job.ID, RunID: p.Job.RunID, Name: p.Job.Name, Repo: p.Repository.FullName, Labels: p.Job.Labels,
 			Status: plan.JobStatus(cmp.Or(p.Job.Status, p.Action)), RunnerID: p.Job.RunnerID, RunnerName: p.Job.RunnerName,
@@ -66,5 +68,5 @@ func explain(err error) error {
 	if broken, ok := errors.AsType[*json.SyntaxError](err); ok {
 		return fmt.Errorf("decode event: broken JSON at byte %d", broken.Offset)
 	}
-	return errors.New("decode event: workflow_job.created_at is no time")
+	return errors.New("decode event: workflow_job.created_at or started_at is no time")
 }

@@ -126,6 +126,9 @@ func (r *Receiver) dispatch(w http.ResponseWriter, h http.Header, body []byte) *
 		_ = json.NewEncoder(w).Encode(r.Stats()) // the client may be gone
 	default:
 		r.tally.ignored()
+		if r.cfg.Other != nil {
+			r.cfg.Other()
+		}
 		w.WriteHeader(http.StatusNoContent)
 	}
 	return nil

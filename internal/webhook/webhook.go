@@ -1,7 +1,8 @@
 // Package webhook receives the workflow_job events that Gitea sends.
 //
 // Events are hints that make the daemon look at once. They come late, twice, in
-// disorder or not at all, so nothing is decided by one. The invariant that the
+// disorder or not at all, so who goes by what they say, as for a server that cannot
+// list its jobs, has to correct it by other means. The invariant that the
 // package protects: what is not signed with the secret has no effect but to be
 // counted, and costs a bounded amount of time and memory.
 package webhook
@@ -21,6 +22,9 @@ type Config struct {
 	// so that a rotated secret takes effect at once, and must be safe for
 	// concurrent use. Neither its error nor an empty secret lets anything in.
 	Secret func() (plan.Secret, error)
+	// Other, if not nil, is called for each signed event of another kind. It must
+	// be safe for concurrent use, and quick.
+	Other func()
 }
 
 // Event is what matters of a workflow_job event.
@@ -29,6 +33,10 @@ type Event struct {
 	// in_progress or completed.
 	Action plan.JobStatus
 	Job    plan.Job // without SeenAt
+	// Attempt counts the runners that have been given the job, and Started is set
+	// if one has it or had it last.
+	Attempt int64
+	Started bool
 	// Delivery is the id that Gitea gave this delivery of the event.
 	Delivery string
 }

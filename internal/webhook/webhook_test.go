@@ -46,6 +46,7 @@ type rig struct {
 
 	mu     sync.Mutex
 	taken  []Event
+	others int
 	secret plan.Secret
 	err    error // of reading the secret
 }
@@ -56,7 +57,7 @@ func newRig(change func(*limits)) *rig {
 	if change != nil {
 		change(&l)
 	}
-	r.Receiver = newReceiver(Config{Path: "/webhook", Secret: r.readSecret}, r.keep,
+	r.Receiver = newReceiver(Config{Path: "/webhook", Secret: r.readSecret, Other: r.other}, r.keep,
 		slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})), l)
 	return r
 }
@@ -65,6 +66,12 @@ func (r *rig) readSecret() (plan.Secret, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.secret, r.err
+}
+
+func (r *rig) other() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.others++
 }
 
 func (r *rig) keep(e Event) {
@@ -135,6 +142,10 @@ func TestDecode(t *testing.T) {
 			"runner_name": "r9", "created_at": "2026-01-02T03:04:05Z", "html_url": "http://g/h", "url": "http://g/api", "new": {}}, ` + repo + `, "sender": 1}`,
 			Event{Action: "in_progress", Job: plan.Job{ID: 7, RunID: 3, Name: "b", Repo: "acme/app", Labels: []string{"x"}, Status: "in_progress",
 				RunnerID: 9, RunnerName: "r9", QueuedAt: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), URL: "http://g/h"}}, ""},
+		{"attempt", `{"action": "completed", "workflow_job": {"id": 7, "run_attempt": 2, "started_at": "2026-01-02T03:04:05Z"}, ` + repo + `}`,
+			Event{Action: "completed", Attempt: 2, Started: true, Job: plan.Job{ID: 7, Repo: "acme/app", Status: "completed"}}, ""},
+		{"never started", `{"action": "completed", "workflow_job": {"id": 7, "run_attempt": 1, "started_at": "1970-01-01T00:00:00Z"}, ` + repo + `}`,
+			Event{Action: "completed", Attempt: 1, Job: plan.Job{ID: 7, Repo: "acme/app", Status: "completed"}}, ""},
 		{"least", body(1, "queued"), Event{Action: "queued", Job: plan.Job{ID: 1, Repo: "acme/app", Status: "queued"}}, ""},
 		{"nulls", `{"action": "queued", "workflow_job": {"id": 1, "labels": null, "created_at": null, "runner_id": null}, ` + repo + `}`,
 			Event{Action: "queued", Job: plan.Job{ID: 1, Repo: "acme/app", Status: "queued"}}, ""},
@@ -153,7 +164,7 @@ func TestDecode(t *testing.T) {
 		{"id is text", `{"action": "queued", "workflow_job": {"id": "s3cret"}, ` + repo + `}`, Event{}, "workflow_job.id is of another type"},
 		{"id overflows", `{"action": "queued", "workflow_job": {"id": 99999999999999999999}, ` + repo + `}`, Event{}, "workflow_job.id is of another type"},
 		{"labels are text", `{"action": "queued", "workflow_job": {"id": 1, "labels": "s3cret"}, ` + repo + `}`, Event{}, "workflow_job.labels is of another type"},
-		{"odd time", `{"action": "queued", "workflow_job": {"id": 1, "created_at": "s3cret"}, ` + repo + `}`, Event{}, "workflow_job.created_at is no time"},
+		{"odd time", `{"action": "queued", "workflow_job": {"id": 1, "created_at": "s3cret"}, ` + repo + `}`, Event{}, "workflow_job.created_at or started_at is no time"},
 		{"no repository", `{"action": "queued", "workflow_job": {"id": 1}}`, Event{}, "no repository.full_name"},
 		{"repository without owner", `{"action": "queued", "workflow_job": {"id": 1}, "repository": {"full_name": "app"}}`, Event{}, "no repository.full_name"},
 		{"repository of three parts", `{"action": "queued", "workflow_job": {"id": 1}, "repository": {"full_name": "a/b/c"}}`, Event{}, "no repository.full_name"},
@@ -232,7 +243,7 @@ func TestRequests(t *testing.T) {
 			if tt.reason != "" {
 				want[tt.reason] = 1
 			}
-			if !reflect.DeepEqual(s.Refused, want) || s.Accepted == 1 != tt.taken || s.Ignored == 1 != (tt.status == 204 && !tt.taken) {
+			if !reflect.DeepEqual(s.Refused, want) || s.Accepted == 1 != tt.taken || s.Ignored == 1 != (tt.status == 204 && !tt.taken) || r.others != int(s.Ignored) {
 				t.Errorf("stats %+v", s)
 			}
 			if w.Body.Len() > 80 || strings.Contains(w.Body.String()+r.log.String(), testSecret) {

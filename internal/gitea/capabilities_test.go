@@ -1,6 +1,7 @@
 package gitea
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"slices"
@@ -278,6 +279,12 @@ func TestOneAsksAtATime(t *testing.T) {
 	}
 	if n := s.count(""); n != 3 {
 		t.Errorf("%d requests, want 3", n)
+	}
+	c.found.turn <- struct{}{} // one that gets no answer
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	if caps, err := c.Capabilities(ctx); !errors.Is(err, context.DeadlineExceeded) || !caps.Jobs {
+		t.Errorf("%+v, %v, want what was known before and a deadline", caps, err)
 	}
 }
 

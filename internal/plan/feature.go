@@ -52,7 +52,7 @@ func Features() []Feature {
 		},
 		{
 			Capability: CanDisableRunners, What: "disable runners", Gitea: "1.26",
-			Cost:    "a runner that missed a job is not woken, and a job with an empty runs-on may come to one on its way out (not with Forgejo)",
+			Cost:    "a runner that missed a job is replaced, not woken; a job with an empty runs-on may come to one on its way out (not with Forgejo)",
 			Instead: "a runner is withdrawn by its labels",
 		},
 		{

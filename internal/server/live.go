@@ -161,7 +161,7 @@ func (web *Web) version() string {
 	var h maphash.Hash
 	h.SetSeed(versionSeed)
 	// Of these there are few.
-	few, _ := json.Marshal([]any{s.Shutdown, s.Config, s.Problems, s.Host, s.Budgets, s.Pools, s.QueueSize}) // numbers and text, which can be encoded
+	few, _ := json.Marshal([]any{s.Shutdown, s.Config, s.Problems, s.Host, s.Peers, s.Budgets, s.Pools, s.QueueSize}) // numbers and text, which can be encoded
 	_, _ = h.Write(few)
 	for i := range s.Runners {
 		r := &s.Runners[i]

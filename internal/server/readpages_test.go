@@ -42,12 +42,18 @@ func TestOverview(t *testing.T) {
 	if first, pools := strings.Index(page.text, "Problems"), strings.Index(page.text, "Jobs queued"); first > pools {
 		t.Error("what is wrong does not come first")
 	}
+	if rows := page.find("tr", "data-key", "build-2"); len(rows) != 1 || !strings.Contains(page.text, "build-1 (this one)16has its share") || !strings.Contains(page.text, "build-28left some waiting, comes behind the others until ") {
+		t.Errorf("daemons that share the jobs: %s", page.text)
+	}
 	for _, img := range page.find("img") {
 		if !strings.HasPrefix(img.attr["alt"], "What ") {
 			t.Errorf("a chart has the text %q", img.attr["alt"])
 		}
 	}
-	wantText(t, reader(t, busyWorld(3, 4)), "/", "All is well.")
+	alone := wantText(t, reader(t, busyWorld(3, 4)), "/", "All is well.")
+	if strings.Contains(alone.text, "share the jobs") {
+		t.Error("a daemon on its own shares its jobs")
+	}
 	wantText(t, reader(t, emptyWorld()), "/", "Nothing is known of any pool yet", "No cycle is done yet")
 	old := busyWorld(1, 1)
 	old.status.CycleAt = time.Now().Add(-10 * time.Minute)

@@ -49,6 +49,9 @@ A trace is CSV with the columns arrival_s,duration_s,labels,repo, or a JSON
 object with these names on each line. arrival_s is in seconds from --start, or
 in Unix time; labels are separated by a blank or a semicolon.
 
+With peers in the configuration only the jobs are replayed that fall to this
+daemon, as if all others served theirs.
+
 Without a trace, --synthetic makes one up: 20,000 jobs in a week or 100,000 in
 a month, by the rhythm of people at work, which the first pools get more of.`,
 		Example: `  scaler simulate --config scaler.yaml --trace jobs.csv
@@ -89,6 +92,10 @@ func (s *simulateFlags) run(cmd *cobra.Command) error {
 	if err := s.saveTrace(trace); err != nil {
 		return err
 	}
+	all, sharing := len(trace.Jobs), cfg.Sharing()
+	if trace = trace.Share(sharing); len(trace.Jobs) == 0 && all > 0 {
+		return fmt.Errorf("simulate: none of %s falls to %s", count(all, "job"), sharing.Self)
+	}
 	// A replay makes much garbage and keeps little.
 	defer debug.SetGCPercent(debug.SetGCPercent(400))
 	report, err := simulate.Compare(trace, fleet, simulate.Options{ColdStarts: s.cold, WarmUp: s.warmUp, Seed: s.seed})
@@ -100,7 +107,11 @@ func (s *simulateFlags) run(cmd *cobra.Command) error {
 			return err
 		}
 	}
-	return show(cmd, s.asJSON, newSimulation(report), func(b *bytes.Buffer) { writeSimulation(b, report) })
+	shown := newSimulation(report)
+	if len(sharing.Peers) > 0 {
+		shown.Share = &simulatedShare{Daemon: sharing.Self, Daemons: len(sharing.Peers), OfJobs: all}
+	}
+	return show(cmd, s.asJSON, shown, func(b *bytes.Buffer) { writeSimulation(b, report, shown.Share) })
 }
 
 // name says what is replayed.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"flag"
 	"fmt"
 	"net/http"
@@ -27,6 +28,47 @@ func TestSimulate(t *testing.T) {
 	for golden, args := range map[string][]string{"simulate.txt": args, "simulate.json": append(args, "--json")} {
 		got := mustRun(t, args...)
 		checkGolden(t, golden, got)
+	}
+}
+
+// Of the jobs those are replayed that fall to this daemon, and the daemons have all
+// of them together.
+func TestSimulateAShare(t *testing.T) {
+	path, dir := writeConfig(t)
+	trace := filepath.Join(dir, "jobs.csv")
+	rows := "arrival_s,duration_s,labels,repo\n"
+	for i := range 300 {
+		rows += fmt.Sprintf("%d,10,linux,acme/app\n", i)
+	}
+	write(t, trace, rows)
+	config, err := os.ReadFile(path)
+	must(t, err)
+	jobs := map[string]int{}
+	for _, self := range []string{"build-1", "build-2", "build-3"} {
+		write(t, path, string(config)+"\npeers:\n  self: "+self+"\n  daemons: [{name: build-1, weight: 2}, {name: build-2}, {name: build-3}]\n")
+		var got simulation
+		must(t, json.Unmarshal([]byte(mustRun(t, "simulate", "--config", path, "--trace", trace, "--json")), &got))
+		if got.Share == nil || *got.Share != (simulatedShare{self, 3, 300}) {
+			t.Errorf("%s: %+v", self, got.Share)
+		}
+		jobs[self] = got.Jobs
+		if text := mustRun(t, "simulate", "--config", path, "--trace", trace); !strings.Contains(text, "They are what falls to "+self+", one of 3 daemons, of 300 jobs.\n") {
+			t.Errorf("it prints %s", text)
+		}
+	}
+	if jobs["build-1"]+jobs["build-2"]+jobs["build-3"] != 300 || jobs["build-1"] < 120 || jobs["build-1"] > 180 {
+		t.Errorf("they have %v of 300 jobs, the first one half of them", jobs)
+	}
+	write(t, trace, "arrival_s,duration_s,labels,repo\n1,1,linux,a/b\n")
+	lacks := 0
+	for _, self := range []string{"build-1", "build-2", "build-3"} {
+		write(t, path, string(config)+"\npeers:\n  self: "+self+"\n  daemons: [{name: build-1}, {name: build-2}, {name: build-3}]\n")
+		if _, errs, code := runCommand(t, "simulate", "--config", path, "--trace", trace); code == exitFailure && errs == "scaler: simulate: none of 1 job falls to "+self+"\n" {
+			lacks++
+		}
+	}
+	if lacks != 2 {
+		t.Errorf("one job falls to %d of 3 daemons", 3-lacks)
 	}
 }
 
@@ -114,6 +156,10 @@ func TestSimulateFromGitea(t *testing.T) {
 			id, id, runner, at, at, ended)
 	}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/api/v1/version" {
+			fmt.Fprint(w, `{"version":"1.26.0"}`)
+			return
+		}
 		if r.URL.Path != "/api/v1/admin/actions/jobs" || r.URL.Query().Get("status") != "completed" {
 			http.NotFound(w, r)
 			return

@@ -17,6 +17,14 @@ type simulation struct {
 	Unserved         int                 `json:"unserved"`
 	Pools            []simulatedPool     `json:"pools"`
 	Alternatives     []simulatedScenario `json:"alternatives"`
+	Share            *simulatedShare     `json:"share,omitempty"`
+}
+
+// simulatedShare says that the jobs are what falls to one of several daemons.
+type simulatedShare struct {
+	Daemon  string `json:"daemon"`
+	Daemons int    `json:"daemons"`
+	OfJobs  int    `json:"of_jobs"`
 }
 
 // simulatedCost is what some jobs have waited, and what that took.
@@ -75,9 +83,12 @@ func milliseconds(d time.Duration) float64 { return math.Round(d.Seconds()*1e3) 
 func hours(d time.Duration) float64 { return math.Round(d.Hours()*1e4) / 1e4 }
 
 // writeSimulation writes a report for people.
-func writeSimulation(b *bytes.Buffer, r *simulate.Report) {
+func writeSimulation(b *bytes.Buffer, r *simulate.Report, share *simulatedShare) {
 	p := r.Policy
 	fmt.Fprintf(b, "%s from %s\n", count(p.Jobs, "job"), clock(r.Trace.Start.Add(r.Options.WarmUp)))
+	if share != nil {
+		fmt.Fprintf(b, "They are what falls to %s, one of %s, of %s.\n", clean(share.Daemon), count(share.Daemons, "daemon"), count(share.OfJobs, "job"))
+	}
 	if p.Unserved > 0 {
 		fmt.Fprintf(b, "%s found no runner: no pool may serve them, or its max is 0.\n", count(p.Unserved, "job"))
 	}

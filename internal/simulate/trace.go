@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"time"
+
+	"scaler.io/scaler/internal/plan"
 )
 
 // Job is one job of a trace.
@@ -38,6 +40,27 @@ func (t Trace) end() time.Duration {
 		end = max(end, t.Jobs[i].Arrival+t.Jobs[i].Duration)
 	}
 	return end
+}
+
+// Share returns the jobs that fall to one of several daemons, while all of them do
+// their part. A trace has no ids, by which the jobs are split, so the jobs are
+// numbered. Without others all jobs are its own.
+func (t Trace) Share(s plan.Sharing) Trace {
+	if len(s.Peers) == 0 {
+		return t
+	}
+	jobs := make([]plan.Job, len(t.Jobs))
+	for i := range jobs {
+		jobs[i].ID = int64(i + 1)
+	}
+	shares := plan.NewSplit(s).Look(jobs, nil, t.Start, false)
+	own := Trace{Start: t.Start}
+	for i, j := range t.Jobs {
+		if shares[jobs[i].ID].After == 0 {
+			own.Jobs = append(own.Jobs, j)
+		}
+	}
+	return own
 }
 
 // NewTrace makes a trace of jobs in any order.

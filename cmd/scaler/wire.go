@@ -70,7 +70,7 @@ func wire(cfg *config.Config, store *state.Store, log *slog.Logger, change ...fu
 	for _, c := range change {
 		c(&fleetCfg)
 	}
-	ports := pool.Ports{Engine: engine, Images: engine, Inspector: engine, Follower: engine, Sweeper: engine, Sizer: engine, Forge: client, Registrar: p.registrar, Voice: client,
+	ports := pool.Ports{Engine: engine, Images: engine, Inspector: engine, Follower: engine, Sweeper: engine, Sizer: engine, Forge: client, Registrar: p.registrar, Voice: client, Pages: client,
 		Store: store, History: store, Meter: waits{meter, p.trend}, Journal: p.journal}
 	own := &ownRunners{engine: engine}
 	if cfg.Gateway != nil {

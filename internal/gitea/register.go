@@ -98,7 +98,7 @@ func (c *Client) Verify(ctx context.Context, id plan.Identity, version string) (
 	authenticate(req, id)
 	resp, err := c.runners.Declare(withCall(ctx, call), req)
 	switch {
-	case err != nil && connect.CodeOf(err) == connect.CodeUnauthenticated:
+	case connect.IsWireError(err) && connect.CodeOf(err) == connect.CodeUnauthenticated: // and not something in front of it
 		return 0, fmt.Errorf("%s: %w: %w", call.what, plan.ErrNotFound, scrub(err, id.Token))
 	case err != nil:
 		return 0, fmt.Errorf("%s: %w", call.what, scrub(explainRunner(err), id.Token))

@@ -1,6 +1,9 @@
 package plan
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // Status is what the daemon tells about itself: the answer of the control
 // socket and of scaler status --json. It holds no secret.
@@ -28,8 +31,10 @@ type Status struct {
 	Budgets      []Budget       `json:"budgets"`         // what is limited over all pools
 	Pools        []PoolStatus   `json:"pools"`
 	Runners      []RunnerStatus `json:"runners"`
-	Queue        []JobDecision  `json:"queue"`        // queued jobs that were read
-	QueueSize    int            `json:"queue_length"` // queued jobs that the server has
+	// Corpses are the runners that the server cannot be told to delete.
+	Corpses   []CorpseStatus `json:"corpses,omitempty"`
+	Queue     []JobDecision  `json:"queue"`        // queued jobs that were read
+	QueueSize int            `json:"queue_length"` // queued jobs that the server has
 }
 
 // ConfigStatus is the configuration that the daemon runs with.
@@ -120,11 +125,14 @@ type RunnerStatus struct {
 	CreatedAt time.Time `json:"created_at"`
 	StartedAt time.Time `json:"started_at,omitzero"` // of its container
 	ServerID  int64     `json:"server_id,omitempty"`
-	Container string    `json:"container,omitempty"`
-	Ephemeral bool      `json:"ephemeral"`
-	Job       int64     `json:"job,omitempty"`        // the last one
-	Jobs      int       `json:"jobs,omitempty"`       // how many it was seen with
-	LastJobAt time.Time `json:"last_job_at,omitzero"` // when the last one came or ended
+	// ServerName is the server's name of it, if that is another: it has the
+	// identity of an earlier runner.
+	ServerName string    `json:"server_name,omitempty"`
+	Container  string    `json:"container,omitempty"`
+	Ephemeral  bool      `json:"ephemeral"`
+	Job        int64     `json:"job,omitempty"`        // the last one
+	Jobs       int       `json:"jobs,omitempty"`       // how many it was seen with
+	LastJobAt  time.Time `json:"last_job_at,omitzero"` // when the last one came or ended
 	// Outdated says why it is to be replaced, if it is.
 	Outdated string `json:"outdated,omitempty"`
 	// Leave is set if somebody has drained it.
@@ -133,6 +141,9 @@ type RunnerStatus struct {
 	Note    string `json:"note,omitempty"`
 	History []Step `json:"history,omitempty"`
 }
+
+// AtServer is the name that the server has for the runner.
+func (r RunnerStatus) AtServer() string { return cmp.Or(r.ServerName, r.Name) }
 
 // Step is one entry of a runner's history.
 type Step struct {

@@ -134,7 +134,7 @@ func (v View) notQueued(id int64) Explanation {
 		if j.ID == id {
 			e := Explanation{State: StateRunning, Job: (&Decision{Job: &j}).shown()}
 			e.Job.Reason = fmt.Sprintf("runner %s has it, which is not one of this scaler's", j.RunnerName)
-			if r := v.runner(func(r RunnerStatus) bool { return r.Name == j.RunnerName || r.Job == id && r.Phase == PhaseBusy }); r != nil {
+			if r := v.runner(func(r RunnerStatus) bool { return r.AtServer() == j.RunnerName || r.Job == id && r.Phase == PhaseBusy }); r != nil {
 				e.Job.Pool, e.Job.Reason = r.Pool, fmt.Sprintf("runner %s of pool %s has it", r.Name, r.Pool)
 			}
 			e.Summary = []string{"It is running: " + e.Job.Reason + "."}

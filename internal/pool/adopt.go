@@ -79,7 +79,7 @@ func (m *Manager) recover(ctx context.Context, c plan.Container, now time.Time) 
 		return state.Record{}, fmt.Errorf("read .runner of container %s: %w", c.ID, err)
 	}
 	id, err := register.ParseDotRunner(data)
-	if err != nil || id.Name != c.Runner {
+	if err != nil || id.Name != c.Runner && !m.madeName(id.Name) {
 		return state.Record{}, fmt.Errorf("container %s has a .runner file that is not its own; it is left alone: %w", c.ID, err)
 	}
 	rec.Identity, rec.Ephemeral = &id, id.Ephemeral
@@ -88,17 +88,18 @@ func (m *Manager) recover(ctx context.Context, c plan.Container, now time.Time) 
 
 // recoverByName finds a runner whose .runner file has been emptied at the
 // server, by the name that was given to it alone. Its token is lost with the
-// state; deleting it needs none.
+// state; deleting it needs none. Where the server cannot delete runners it may
+// have the identity of an earlier one, and then nothing tells who it is.
 func (m *Manager) recoverByName(ctx context.Context, rec state.Record) (state.Record, error) {
-	if m.caps.Product != "" && !m.caps.Runners {
-		rec.Concealed = true // who it is at the server cannot be found out
+	if rec.Concealed = true; m.caps.Product != "" && !m.caps.Delete {
+		rec.Online = true // it had been, or the file would be there
+		rec.Enter(plan.PhaseIdle, "adopted, and its identity was lost with the state", rec.CreatedAt)
 		return rec, nil
 	}
 	list, err := m.ports.Forge.Runners(ctx, rec.Scope)
 	if err != nil {
 		return state.Record{}, fmt.Errorf("find runner %s at the server: %w", rec.Name, err)
 	}
-	rec.Concealed = true
 	for _, s := range list.Runners {
 		if s.Name == rec.Name {
 			rec.Identity = &plan.Identity{ID: s.ID, Name: s.Name, Ephemeral: s.Ephemeral}

@@ -143,6 +143,7 @@ func (m *Manager) begin(ctx context.Context, r *runner, op string, end evidence)
 	if makes(op) {
 		timeout += s.opts.StartTimeout
 		s.careful = m.breakerOf(r.rec.Pool).probing
+		s.keepSpares = m.kept.inUse != ""
 	}
 	go func() {
 		began := time.Now()
@@ -216,6 +217,7 @@ func (m *Manager) settle(res result) {
 		m.revive(r, time.Now())
 		return
 	}
+	m.kept.stale = m.kept.stale || makes(res.op) || res.op == opRemove
 	if res.gone {
 		m.noteUnseenJob(res)
 		delete(m.runners, res.rec.Name)

@@ -71,7 +71,7 @@ func (m *Manager) findJob(r *runner, seen *observation) {
 	r.job = nil
 	v := seen.scopes[r.rec.Scope]
 	if id := r.rec.Identity; v != nil && id != nil {
-		if j, found := v.running[id.ID]; found && (j.RunnerName == "" || j.RunnerName == id.Name) {
+		if j, found := v.running[id.ID]; found && (j.RunnerName == "" || j.RunnerName == r.rec.ServerName()) {
 			r.job, r.jobSeen = &j, seen.at
 		}
 	}
@@ -110,7 +110,7 @@ func (m *Manager) look(r *runner, seen *observation) {
 	case r.rec.Phase == plan.PhaseStarting && !seen.caps.Runners:
 		m.comeOnline(r, seen)
 	case r.rec.Phase == plan.PhaseStarting && r.rec.Identity != nil:
-		if s, listed := v.runners[r.rec.Identity.ID]; listed && s.Online && s.Name == r.rec.Name {
+		if s, listed := v.runners[r.rec.Identity.ID]; listed && s.Online && s.Name == r.rec.ServerName() {
 			m.up(r, seen.at)
 			r.rec.Enter(plan.PhaseIdle, "online", seen.at)
 		}
@@ -155,7 +155,7 @@ func (m *Manager) ended(r *runner, seen *observation) bool {
 		if r.lives(seen.scopes[r.rec.Scope]) {
 			return false
 		}
-		r.lost = true
+		r.lost, r.rec.Lost = true, true
 	}
 	switch {
 	case !exists && r.rec.Phase == plan.PhaseStarting:

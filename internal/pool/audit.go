@@ -61,12 +61,12 @@ func (m *Manager) findDeleted(ctx context.Context, scope plan.Scope, v *scopeVie
 		if r.rec.Scope != scope || r.op != "" || id == nil || seen.containers[name].Ended {
 			continue
 		}
-		if listed, found := v.runners[id.ID]; found && listed.Name == name {
+		if listed, found := v.runners[id.ID]; found && listed.Name == r.rec.ServerName() {
 			r.gone = false
 			continue
 		}
 		found, err := m.ports.Forge.Runner(ctx, scope, id.ID)
-		if gone := errors.Is(err, plan.ErrNotFound) || err == nil && found.Name != name; gone && !r.gone {
+		if gone := errors.Is(err, plan.ErrNotFound) || err == nil && found.Name != r.rec.ServerName(); gone && !r.gone {
 			r.gone = true
 			m.log.Debug("runner is not at the server any more", "pool", r.rec.Pool, "runner", name, "phase", r.rec.Phase)
 		}
@@ -74,22 +74,35 @@ func (m *Manager) findDeleted(ctx context.Context, scope plan.Scope, v *scopeVie
 }
 
 // findCorpses notes since when runners that are provably ours have had nothing
-// behind them.
+// behind them. What is known as a corpse already is cleared away by clear.
 func (m *Manager) findCorpses(scope plan.Scope, v *scopeView, seen *observation) {
-	still := make(map[corpse]bool)
+	still, known := make(map[corpse]bool), m.knownNames()
 	for _, s := range v.runners {
 		c := corpse{scope: scope, id: s.ID, name: s.Name}
 		_, busy := v.running[s.ID]
 		_, container := seen.containers[s.Name]
-		if !m.madeName(s.Name) || m.runners[s.Name] != nil || container || s.Online || s.Busy || busy {
+		if !m.madeName(s.Name) || known[s.Name] || container || s.Online || s.Busy || busy {
 			continue
 		}
 		still[c] = true
-		if _, known := m.corpses[c]; !known {
+		if _, noted := m.corpses[c]; !noted {
 			m.corpses[c] = seen.at
 		}
 	}
 	maps.DeleteFunc(m.corpses, func(c corpse, _ time.Time) bool { return c.scope == scope && !still[c] })
+}
+
+// knownNames has the names of all runners, those that the server has for them, and
+// those of the corpses that it cannot delete.
+func (m *Manager) knownNames() map[string]bool {
+	known := make(map[string]bool)
+	for name, r := range m.runners {
+		known[name], known[r.rec.ServerName()] = true, true
+	}
+	for _, c := range m.kept.list {
+		known[c.Identity.Name] = true
+	}
+	return known
 }
 
 // madeName reports whether a name is one that this instance has given: the
@@ -121,6 +134,10 @@ func (m *Manager) reap(ctx context.Context, c corpse) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), reapTimeout)
 	defer cancel()
 	_, err := m.ports.Registrar.Forget(ctx, c.scope, c.name)
+	if errors.Is(err, plan.ErrUnsupported) {
+		m.bury(c)
+		return
+	}
 	m.conditions.set("corpse "+c.name, text(err), time.Now())
 	if err == nil {
 		m.ports.Meter.Reaped(plan.RemainsCorpse, 1)

@@ -85,12 +85,18 @@ func (m *Manager) remove(ctx context.Context, s step) result {
 	if s.end.unlisted {
 		rec.Deregistered = true
 	}
+	rec.Lost = rec.Lost || end.lost
+	kept := false
 	if !rec.Deregistered {
 		rec.Existed, err = m.deregister(ctx, rec)
-		if err != nil {
+		switch {
+		case errors.Is(err, plan.ErrUnsupported):
+			kept = true // what remains of it is for forget, once its container is gone
+		case err != nil:
 			return result{rec: rec, err: err}
+		default:
+			rec.Deregistered = true
 		}
-		rec.Deregistered = true
 	}
 	if rec.ContainerID != "" {
 		if err := m.ports.Engine.Remove(ctx, rec.ContainerID, false); err != nil {
@@ -102,7 +108,7 @@ func (m *Manager) remove(ctx context.Context, s step) result {
 			return result{rec: rec, err: err}
 		}
 	}
-	res := result{rec: rec, gone: true}
+	res := result{rec: rec, gone: true, kept: kept}
 	if !s.end.leftNothing || len(rec.JobContainers) > 0 {
 		res.sweepErr = m.clearJobs(ctx, rec)
 	}
@@ -115,14 +121,21 @@ func (m *Manager) forget(res result) result {
 	if !res.gone {
 		return res
 	}
-	if err := m.ports.Store.Delete(res.rec.Name); err != nil {
+	err := error(nil)
+	if res.kept {
+		err = m.ports.Store.Keep(res.rec.Name, corpseOf(res.rec, time.Now()))
+	} else {
+		err = m.ports.Store.Delete(res.rec.Name)
+	}
+	if err != nil {
 		return result{rec: res.rec, err: err}
 	}
 	return res
 }
 
 // deregister deletes the runner at the server. Without an identity the
-// registration may still have happened, with its answer lost.
+// registration may still have happened, with its answer lost. The error wraps
+// plan.ErrUnsupported if the server has no way to delete it.
 func (m *Manager) deregister(ctx context.Context, rec state.Record) (existed bool, err error) {
 	switch {
 	case rec.Identity != nil:

@@ -20,6 +20,7 @@ const enrolRetry = 20 * time.Millisecond
 // is good for one registration under the runner's own name.
 func (m *Manager) makeSelfRegistered(ctx context.Context, s step) (state.Record, error) {
 	rec, self := s.rec, s.opts.SelfRegister
+	rec.Unregistered = false // it registers once it is started
 	token, err := m.ports.Issuer.Issue(ctx, rec.Name, rec.Pool, rec.Scope, labelNames(s.opts.Labels), time.Now().Add(self.TokenLifetime))
 	if err != nil {
 		rec.Unregistered = true
@@ -130,9 +131,10 @@ func (m *Manager) readBack(ctx context.Context, rec state.Record, file string) (
 	if err != nil {
 		return plan.Identity{}, err
 	}
-	if known := rec.Identity; id.ID != known.ID || id.UUID != known.UUID || id.Token != known.Token {
+	known := rec.Identity
+	if id.ID != known.ID || id.UUID != known.UUID || id.Token != known.Token {
 		return plan.Identity{}, fmt.Errorf("read .runner of runner %s: it is another's", rec.Name)
 	}
-	id.Name = rec.Name
+	id.Name = known.Name
 	return id, nil
 }

@@ -98,10 +98,13 @@ func (m *Manager) runCycle(ctx context.Context) {
 	bounded, cancel := context.WithTimeout(ctx, clearTimeout)
 	defer cancel()
 	m.adopt(bounded, seen)
+	m.kept.inUse = m.mayBeInUse(seen)
+	m.recallCorpses(seen.at)
 	m.assess(seen)
 	m.correctBook(seen)
 	m.audit(bounded, seen)
 	m.reapDue(bounded, seen)
+	m.clearDue(ctx, seen.at)
 	m.sweepDue(ctx)
 	spec, snap := m.spec(seen), m.snapshot(seen)
 	m.jobsWait = len(snap.Jobs) > 0

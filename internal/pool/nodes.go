@@ -78,7 +78,7 @@ func (r *runner) lives(v *scopeView) bool {
 		return true
 	}
 	s, listed := v.runners[r.rec.Identity.ID]
-	return listed && s.Name == r.rec.Name && s.Online || !listed && !v.listed
+	return listed && s.Name == r.rec.ServerName() && s.Online || !listed && !v.listed
 }
 
 // killPause is how long a runner has to end after it was killed.

@@ -117,6 +117,7 @@ type Manager struct {
 	auditedAt  time.Time
 	noPlace    map[string]string   // by pool, why no machine has room for its next runner
 	leftovers  map[string]leftover // of jobs, by the runner that is gone
+	kept       kept                // corpses that the server could not delete
 	lookedAt   time.Time           // for leftovers
 	pace       *pace
 	size       hostSize
@@ -203,6 +204,7 @@ type result struct {
 	rec  state.Record
 	err  error
 	gone bool // nothing is left of the runner
+	kept bool // but its identity, which the server cannot delete
 	// verdict is the failure of a runner that ended by itself, if it was one.
 	verdict error
 	worked  bool // the runner ended after doing its work
@@ -232,6 +234,7 @@ func New(cfg Config, ports Ports, log *slog.Logger) *Manager {
 		firstSeen: make(map[int64]time.Time), jobsRead: make(map[plan.Scope]time.Time), nudged: make(map[string]time.Time), missed: make(map[string]time.Time), corpses: make(map[corpse]time.Time),
 		leftovers: make(map[string]leftover), nudges: make(map[string]uint64),
 		starts: newPlaces(cfg.ParallelStarts), ends: newPlaces(cfg.ParallelStarts),
+		kept: kept{stale: true},
 		pace: newPace(cfg.Pace), arrivals: newArrivals(), told: newTold(),
 		orders:  orders{pools: make(map[string]plan.Pause), runners: make(map[string]plan.Pause)},
 		results: make(chan result), trigger: make(chan struct{}, 1), stirs: newStirs(), requests: make(chan func()), stopping: stopping, cutStarts: cutStarts,

@@ -69,8 +69,19 @@ type registrar interface {
 	// be used.
 	Check(token string) error
 	Register(ctx context.Context, token string, reg plan.Registration) (plan.Identity, error)
+	// Reuse takes up an identity that no runner has for another one; the error
+	// wraps plan.ErrNotFound if the server does not know it any more.
+	Reuse(ctx context.Context, id plan.Identity, reg plan.Registration) (plan.Identity, error)
+	// Deregister and Forget delete at the server; the error wraps
+	// plan.ErrUnsupported if it has no way to.
 	Deregister(ctx context.Context, scope plan.Scope, id plan.Identity) (existed bool, err error)
 	Forget(ctx context.Context, scope plan.Scope, name string) (deleted int, err error)
+}
+
+// pages knows the server's pages for people.
+type pages interface {
+	// RunnerPage is the address of the page on which a runner can be deleted.
+	RunnerPage(caps plan.Capabilities, scope plan.Scope, id int64) string
 }
 
 // runnerVoice speaks to the server in a runner's own name.
@@ -98,6 +109,16 @@ type store interface {
 	// Put writes all of the records or none.
 	Put(...state.Record) error
 	Delete(name string) error
+	// Keep deletes a record and keeps its identity as a corpse, in one step.
+	Keep(name string, c plan.Corpse) error
+	// TakeSpare gives a record a spare identity of its scope, and writes it.
+	TakeSpare(state.Record) (taken state.Record, found bool, err error)
+	PutCorpse(plan.Corpse) error
+	// WithdrawSpare has no runner be given an identity from then on. It reports
+	// false if it is no corpse, since a runner has it.
+	WithdrawSpare(name string) (withdrawn bool, err error)
+	Corpses() ([]plan.Corpse, error)
+	ForgetCorpses(plan.ForgetCorpses, *plan.AuditEntry) (forgotten []string, err error)
 	Records() ([]state.Record, error)
 	// PutOrders writes all of what people have ordered or none of it.
 	PutOrders(state.Orders) error
@@ -158,6 +179,7 @@ type Ports struct {
 	Forge     forge
 	Registrar registrar
 	Voice     runnerVoice
+	Pages     pages  // nil if nobody is shown any
 	Issuer    issuer // needed for pools with SelfRegister only
 	Store     store
 	History   history  // nil if what is known of jobs is learned anew at each start

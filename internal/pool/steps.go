@@ -23,6 +23,8 @@ type step struct {
 	noPlace string  // why no machine had a place for its container
 	byLog   bool    // its log has to tell whether it has a job
 	caps    plan.Capabilities
+	// keepSpares is set if no spare identity may be taken now.
+	keepSpares bool
 	// What the cycle saw of a runner that has ended.
 	end evidence
 }
@@ -32,6 +34,7 @@ func (s step) ahead() bool { return s.rec.Phase == plan.PhaseStandby && s.rec.Id
 
 // prepare makes a registered runner in a container that is not started.
 func (m *Manager) prepare(ctx context.Context, s step) result {
+	s.rec.Unregistered = s.keepsIdentities()
 	if err := m.ports.Store.Put(s.rec); err != nil {
 		return result{rec: s.rec, err: err, gone: true} // nothing has been made yet
 	}
@@ -55,6 +58,9 @@ func (m *Manager) giveUp(rec state.Record, err error) result {
 // start makes a registered runner in a running container, or starts one that
 // was made ahead.
 func (m *Manager) start(ctx context.Context, s step) result {
+	if !s.ahead() {
+		s.rec.Unregistered = s.keepsIdentities()
+	}
 	rec, err := s.rec, error(nil)
 	rec.Enter(plan.PhaseStarting, "", time.Now())
 	if err := m.ports.Store.Put(rec); err != nil {
@@ -208,7 +214,7 @@ func (m *Manager) make(ctx context.Context, s step) (state.Record, error) {
 	created := make(chan error, 1)
 	go func() {
 		var err error
-		containerID, err = m.create(ctx, rec.Pool, rec.Name, launch)
+		containerID, err = m.create(ctx, s.rec.Pool, s.rec.Name, launch)
 		created <- err
 	}()
 	if s.careful {
@@ -219,20 +225,10 @@ func (m *Manager) make(ctx context.Context, s step) (state.Record, error) {
 		}
 		created <- nil
 	}
-	var id plan.Identity
 	err = failing(plan.FailedRegister, m.measured(rec.Pool, plan.SpanRegister, func() (err error) {
-		id, err = m.ports.Registrar.Register(ctx, rec.Token, plan.Registration{
-			Name: rec.Name, Labels: s.opts.Labels, Ephemeral: rec.Ephemeral, Version: m.version,
-		})
+		rec, err = m.enlist(ctx, s)
 		return err
 	}))
-	switch {
-	case err == nil:
-		rec.Identity = &id
-		err = m.ports.Store.Put(rec)
-	case errors.Is(err, plan.ErrTokenRejected):
-		rec.Unregistered = true
-	}
 	createErr := <-created
 	rec.ContainerID, rec.Recipe.Image = containerID, m.imageOf(rec.Pool)
 	return rec, errors.Join(err, createErr)

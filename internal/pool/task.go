@@ -53,7 +53,7 @@ func (m *Manager) findTask(r *runner, v *scopeView, seen *observation) {
 		}
 		r.rec.TaskOver = true
 	default:
-		r.job, r.jobSeen = &plan.Job{ID: seen.guessed[r.rec.Name], TaskID: t.id, Repo: t.repo, Status: plan.JobInProgress, RunnerName: r.rec.Name}, seen.at
+		r.job, r.jobSeen = &plan.Job{ID: seen.guessed[r.rec.Name], TaskID: t.id, Repo: t.repo, Status: plan.JobInProgress, RunnerName: r.rec.ServerName()}, seen.at
 		if r.job.ID == 0 && t.id == r.rec.Task {
 			r.job.ID = r.rec.Job
 		}

@@ -25,6 +25,7 @@ type ending struct {
 	state   plan.ContainerState // empty if there is no container
 	code    int                 // of an exited one
 	coded   bool                // the code is known
+	lost    bool                // its machine was lost with it
 	why     string              // what the engine says of it
 	log     string
 	note    string
@@ -48,7 +49,7 @@ func (m *Manager) inquire(ctx context.Context, s step) (ending, error) {
 	case err != nil:
 		return e, err
 	}
-	e.state = c.State
+	e.state, e.lost = c.State, c.Lost()
 	if c.State != plan.ContainerExited {
 		return e, nil
 	}
@@ -160,12 +161,15 @@ func (m *Manager) report(res result, log *slog.Logger) {
 	case opKill:
 		log.Warn("runner killed", "reason", res.rec.Note)
 	case opRemove:
-		if res.rec.Identity == nil && !res.rec.Existed {
+		if res.rec.Identity == nil && !res.rec.Existed && !res.kept {
 			log.Debug("runner cleared away that was never made whole", "note", res.rec.Note)
 			return
 		}
 		how := "the server had deleted it"
-		if res.rec.Existed {
+		switch {
+		case res.kept:
+			how = "it cannot delete it"
+		case res.rec.Existed:
 			how = "deregistered"
 		}
 		if res.rec.Job != 0 {

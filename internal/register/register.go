@@ -23,11 +23,16 @@ import (
 
 // server is what the daemon needs of Gitea for one runner.
 type server interface {
+	// Capabilities says what the server can do; it is asked only now and then.
+	Capabilities(ctx context.Context) (plan.Capabilities, error)
 	Register(ctx context.Context, token plan.Secret, reg plan.Registration) (plan.Identity, error)
 	Deregister(ctx context.Context, id plan.Identity) error
 	Runner(ctx context.Context, scope plan.Scope, id int64) (plan.ServerRunner, error)
 	Runners(ctx context.Context, scope plan.Scope) (plan.RunnerList, error)
 	DeleteRunner(ctx context.Context, scope plan.Scope, id int64) error
+	// Verify declares the runner's labels anew, in its own name, and returns the
+	// server's id of it.
+	Verify(ctx context.Context, id plan.Identity, version string) (runnerID int64, err error)
 }
 
 // minter gets by the server's API what no token of the configuration is there for.
@@ -285,69 +290,4 @@ func (r *Registrar) reject(name string, value plan.Secret) {
 	if r.minted[name] == value {
 		delete(r.minted, name)
 	}
-}
-
-// Deregister deletes the runner at the server: by the Deregister call where
-// the server has it, in which the runner proves itself by its own token, else
-// by the REST API at its scope. It reports whether the runner was still
-// there; one that is gone already is success.
-func (r *Registrar) Deregister(ctx context.Context, scope plan.Scope, id plan.Identity) (existed bool, err error) {
-	if id.Token == "" { // it was lost with the state
-		return r.deleteByID(ctx, scope, id)
-	}
-	err = r.server.Deregister(ctx, id)
-	if errors.Is(err, plan.ErrUnsupported) {
-		return r.deleteByID(ctx, scope, id)
-	}
-	switch {
-	case errors.Is(err, plan.ErrNotFound):
-		return false, nil
-	case err != nil:
-		return false, err
-	}
-	return true, nil
-}
-
-// deleteByID deletes by the REST API, which asks for no proof. A server that
-// was restored from a backup gives ids out again, so the id alone is none:
-// the name has to be the one that we gave.
-func (r *Registrar) deleteByID(ctx context.Context, scope plan.Scope, id plan.Identity) (existed bool, err error) {
-	found, err := r.server.Runner(ctx, scope, id.ID)
-	switch {
-	case errors.Is(err, plan.ErrNotFound):
-		return false, nil
-	case err != nil:
-		return false, fmt.Errorf("find runner %s to deregister it: %w", id.Name, err)
-	case found.Name != id.Name:
-		return false, nil // ours is gone, and the id is another's now
-	}
-	err = r.server.DeleteRunner(ctx, scope, id.ID)
-	if err != nil && !errors.Is(err, plan.ErrNotFound) {
-		return false, fmt.Errorf("deregister runner %s: %w", id.Name, err)
-	}
-	return err == nil, nil
-}
-
-// Forget deletes every runner of the scope that has exactly this name, for a
-// registration whose answer never arrived. The name carries the instance id
-// and was made for one registration, so nobody else has it. A list that may
-// be incomplete is an error, since it does not prove that there is none.
-func (r *Registrar) Forget(ctx context.Context, scope plan.Scope, name string) (deleted int, err error) {
-	list, err := r.server.Runners(ctx, scope)
-	if err != nil {
-		return 0, fmt.Errorf("look for runner %s: %w", name, err)
-	}
-	for _, found := range list.Runners {
-		if found.Name != name {
-			continue
-		}
-		if err := r.server.DeleteRunner(ctx, scope, found.ID); err != nil && !errors.Is(err, plan.ErrNotFound) {
-			return deleted, fmt.Errorf("deregister runner %s (id %d): %w", name, found.ID, err)
-		}
-		deleted++
-	}
-	if !list.Complete {
-		return deleted, fmt.Errorf("look for runner %s: the list changed while it was read", name)
-	}
-	return deleted, nil
 }

@@ -23,11 +23,14 @@ type fakeServer struct {
 	mints      []plan.Secret
 	runners    map[int64]plan.ServerRunner
 	calls      []string
-	rpc        bool  // has the Deregister call
-	creates    bool  // makes runners without a registration token
-	failCreate error // answer to that
-	incomplete bool  // lists are partial
-	fail       error // answer of every call on runners
+	rpc        bool             // has the Deregister call
+	keeps      bool             // cannot delete runners
+	ids        map[string]int64 // by UUID, of the runners that Verify knows
+	declared   []string         // labels, by the last Verify
+	creates    bool             // makes runners without a registration token
+	failCreate error            // answer to that
+	incomplete bool             // lists are partial
+	fail       error            // answer of every call on runners
 }
 
 func (f *fakeServer) Register(_ context.Context, token plan.Secret, reg plan.Registration) (plan.Identity, error) {
@@ -38,6 +41,23 @@ func (f *fakeServer) Register(_ context.Context, token plan.Secret, reg plan.Reg
 	id := int64(len(f.runners) + 1)
 	f.runners[id] = plan.ServerRunner{ID: id, Name: reg.Name}
 	return plan.Identity{ID: id, Name: reg.Name, UUID: "u", Token: "t"}, nil
+}
+
+func (f *fakeServer) Capabilities(context.Context) (plan.Capabilities, error) {
+	return plan.Capabilities{Product: plan.ProductGitea, Version: "1.22.3", Delete: !f.keeps}, nil
+}
+
+func (f *fakeServer) Verify(_ context.Context, id plan.Identity, _ string) (int64, error) {
+	f.calls = append(f.calls, "verify")
+	f.declared = id.Labels
+	if f.fail != nil {
+		return 0, f.fail
+	}
+	found, known := f.ids[id.UUID]
+	if !known {
+		return 0, plan.ErrNotFound
+	}
+	return found, nil
 }
 
 func (f *fakeServer) Deregister(_ context.Context, id plan.Identity) error {

@@ -24,12 +24,14 @@ type Report struct {
 	Records   []Record // those that can be read
 	// How many of what the gateway keeps can be read.
 	Tokens, Enrolments, AuditEntries int
+	// Corpses is how many of those that the server cannot delete can be read.
+	Corpses int
 	// Faults are empty if the file can be trusted.
 	Faults []error
 }
 
-// Check reads a state file, its whole structure and every record, token,
-// enrolment and audit entry, changes nothing, and says everything that is wrong
+// Check reads a state file, its whole structure and every record, corpse,
+// token, enrolment and audit entry, changes nothing, and says everything that is wrong
 // with it. If instanceDir is not empty, the instance id is compared with the
 // file in that directory. The error is for a file that cannot be looked at:
 // ErrLocked, fs.ErrNotExist, or others of the file system.
@@ -72,6 +74,7 @@ func (r *Report) inspect(tx *bbolt.Tx) error {
 	}
 	r.Format, r.Instance, r.CreatedAt = c.format, c.instance, c.created
 	r.Tokens, r.Enrolments, r.AuditEntries = c.tokens, c.enrolments, c.audit
+	r.Corpses = c.corpses
 	if c.format > format {
 		r.Faults = append(r.Faults, fmt.Errorf("%w: it is %d and this scaler knows %d", ErrFormat, c.format, format))
 		return nil

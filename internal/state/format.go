@@ -19,6 +19,7 @@ import (
 //	3  buckets tokens and enrolments: a token under each ID and an enrolment under each UUID, with
 //	   their hashes in base64; bucket audit: an audit entry under each seq (8 bytes, big endian); all in JSON
 //	4  bucket arrivals: under each pool's name how its jobs arrive, as plan.Arrivals writes it
+//	   bucket corpses, if the server could not delete a runner: under the server's name of it a storedCorpse in JSON
 //	   bucket jobs, if events have ever told of jobs: under each job's id (8 bytes, big endian) what plan.Book writes
 //	   bucket orders, if anything was ever ordered: under pool/NAME and runner/NAME a plan.Pause in JSON
 const (
@@ -46,7 +47,7 @@ type contents struct {
 	instance string
 	created  time.Time
 	// How many can be read.
-	tokens, enrolments, audit int
+	tokens, enrolments, audit, corpses int
 }
 
 // inspect reads the whole file and reports everything that is wrong with it.
@@ -102,11 +103,24 @@ func inspect(tx *bbolt.Tx, latest uint64, fault func(error)) contents {
 		}
 		return nil
 	})
+	_ = eachCorpse(tx, func(_ plan.Corpse, err error) error { return tallier(fault)(&c.corpses, err) })
 	// What is in it can be learned anew, so it is no fault if that is damaged.
 	if c.format >= arrivalsFormat && tx.Bucket(arrivalsBucket) == nil {
 		fault(fmt.Errorf("it has no %s", arrivalsBucket))
 	}
 	return c
+}
+
+// tallier counts what can be read and reports what cannot.
+func tallier(fault func(error)) func(n *int, err error) error {
+	return func(n *int, err error) error {
+		if err != nil {
+			fault(err)
+			return nil
+		}
+		*n++
+		return nil
+	}
 }
 
 // inspectTokens reads and counts what the gateway keeps.
@@ -116,14 +130,7 @@ func (c *contents) inspectTokens(tx *bbolt.Tx, fault func(error)) {
 			fault(fmt.Errorf("it has no %s", name))
 		}
 	}
-	tally := func(n *int, err error) error {
-		if err != nil {
-			fault(err)
-			return nil
-		}
-		*n++
-		return nil
-	}
+	tally := tallier(fault)
 	_ = eachToken(tx, func(_ TokenRecord, err error) error { return tally(&c.tokens, err) })
 	_ = eachEnrolment(tx, func(_ EnrolmentRecord, err error) error { return tally(&c.enrolments, err) })
 	_ = eachAudit(tx, func(_ plan.AuditEntry, err error) error { return tally(&c.audit, err) })

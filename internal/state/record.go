@@ -51,6 +51,9 @@ type Record struct {
 	Existed      bool
 	// Bound is the one job that it asks for, nil if it takes any.
 	Bound *plan.Bound
+	// Lost is set if the machine of its container was lost with it: the runner may
+	// still run there, so that nothing else may have its identity.
+	Lost bool
 	// Cost is what its container takes of the limits over all pools, nil if
 	// that was not noted.
 	Cost *plan.Resources
@@ -85,7 +88,19 @@ func (r Record) Status() plan.RunnerStatus {
 	if r.Identity != nil {
 		s.ServerID = r.Identity.ID
 	}
+	if name := r.ServerName(); name != r.Name {
+		s.ServerName = name
+	}
 	return s
+}
+
+// ServerName is the name that the server has for the runner: another than ours
+// if the runner was given the identity of an earlier one.
+func (r Record) ServerName() string {
+	if r.Identity != nil && r.Identity.Name != "" {
+		return r.Identity.Name
+	}
+	return r.Name
 }
 
 // Enter moves the record into a phase. It does nothing if the record is in it
@@ -124,6 +139,7 @@ type stored struct {
 	Deregistered bool            `json:"deregistered,omitempty"`
 	Existed      bool            `json:"existed,omitempty"`
 	Bound        *storedBound    `json:"bound,omitempty"`
+	Lost         bool            `json:"lost,omitempty"`
 	Cost         *plan.Resources `json:"cost,omitempty"`
 	Job          int64           `json:"job,omitempty"`
 	Task         int64           `json:"task,omitempty"`
@@ -164,7 +180,7 @@ type storedIdentity struct {
 func (r Record) encode() ([]byte, error) {
 	s := stored{
 		Name: r.Name, Pool: r.Pool, Token: r.Token, Scope: r.Scope.String(), Phase: r.Phase, Since: r.Since, CreatedAt: r.CreatedAt, StartedAt: r.StartedAt, DataDir: r.DataDir,
-		Ephemeral: r.Ephemeral, Used: r.Used, Online: r.Online, Disabled: r.Disabled, Nudging: r.Nudging, Signalled: r.Signalled, Concealed: r.Concealed, ContainerID: r.ContainerID, Unregistered: r.Unregistered, Deregistered: r.Deregistered, Existed: r.Existed, Cost: r.Cost, Job: r.Job, Task: r.Task, TaskOver: r.TaskOver, JobNames: r.JobContainers,
+		Ephemeral: r.Ephemeral, Used: r.Used, Online: r.Online, Disabled: r.Disabled, Nudging: r.Nudging, Signalled: r.Signalled, Concealed: r.Concealed, ContainerID: r.ContainerID, Unregistered: r.Unregistered, Deregistered: r.Deregistered, Existed: r.Existed, Lost: r.Lost, Cost: r.Cost, Job: r.Job, Task: r.Task, TaskOver: r.TaskOver, JobNames: r.JobContainers,
 		Jobs: r.Jobs, LastJobAt: r.LastJobAt, Recipe: storedRecipe(r.Recipe),
 		Reason: r.Reason, Note: r.Note, History: r.History,
 	}
@@ -193,7 +209,7 @@ func decode(data []byte) (Record, error) {
 	}
 	r := Record{
 		Name: s.Name, Pool: s.Pool, Token: s.Token, Scope: scope, Phase: s.Phase, Since: s.Since, CreatedAt: s.CreatedAt, StartedAt: s.StartedAt, DataDir: s.DataDir,
-		Ephemeral: s.Ephemeral, Used: s.Used, Online: s.Online, Disabled: s.Disabled, Nudging: s.Nudging, Signalled: s.Signalled, Concealed: s.Concealed, ContainerID: s.ContainerID, Unregistered: s.Unregistered, Deregistered: s.Deregistered, Existed: s.Existed, Cost: s.Cost, Job: s.Job, Task: s.Task, TaskOver: s.TaskOver, JobContainers: s.JobNames,
+		Ephemeral: s.Ephemeral, Used: s.Used, Online: s.Online, Disabled: s.Disabled, Nudging: s.Nudging, Signalled: s.Signalled, Concealed: s.Concealed, ContainerID: s.ContainerID, Unregistered: s.Unregistered, Deregistered: s.Deregistered, Existed: s.Existed, Lost: s.Lost, Cost: s.Cost, Job: s.Job, Task: s.Task, TaskOver: s.TaskOver, JobContainers: s.JobNames,
 		Jobs: s.Jobs, LastJobAt: s.LastJobAt, Recipe: plan.Recipe(s.Recipe),
 		Reason: s.Reason, Note: s.Note, History: s.History,
 	}

@@ -1,6 +1,7 @@
 // Package state keeps what neither Docker nor Gitea can tell: the instance id
 // under which everything of ours is labelled, for each runner its intents and
-// the identity that the server gave it, what people have ordered, the gateway's
+// the identity that the server gave it, the identities that no runner has and
+// that the server cannot delete, what people have ordered, the gateway's
 // registration tokens, the runners that came by them, and the audit log.
 //
 // The invariant that it protects: what Put or Commit has returned from is on
@@ -9,7 +10,7 @@
 //
 // The directory holds
 //
-//	scaler.db                     the records, orders, tokens, audit log and arrivals
+//	scaler.db                     the records, corpses, orders, tokens, audit log and arrivals
 //	instance-id                   the instance id once more, to survive the loss of scaler.db
 //	scaler.db.backup-formatN-TIME what scaler.db was before it was migrated from format N
 //	scaler.db.damaged-TIME        a file that was damaged and kept aside
@@ -53,7 +54,8 @@ func (s *Store) Format() uint64 { return s.contents.format }
 // Path is the path of the state file.
 func (s *Store) Path() string { return s.path }
 
-// Put writes records, all or none, and returns once they are on disk. Calls that
+// Put writes records, all or none, and returns once they are on disk. An identity
+// that one of them has is no corpse any more. Calls that
 // come at one time share the time that this takes. The error wraps ErrNoSpace or
 // ErrReadOnly if that is the cause; the records are then as they were before,
 // and the store can be used further.
@@ -66,9 +68,8 @@ func (s *Store) Put(records ...Record) error {
 		}
 	}
 	err := s.write(func(tx *bbolt.Tx) error {
-		bucket := tx.Bucket(runnersBucket)
 		for i, r := range records {
-			if err := bucket.Put([]byte(r.Name), data[i]); err != nil {
+			if err := putRecord(tx, r, data[i]); err != nil {
 				return err
 			}
 		}

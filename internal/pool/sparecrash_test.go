@@ -1,0 +1,216 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"scaler.io/scaler/internal/giteatest"
+	"scaler.io/scaler/internal/plan"
+	"scaler.io/scaler/internal/state"
+)
+
+var errDead = errors.New("the daemon is dead")
+
+// death has everything that a daemon does fail from one call on: the nth of a
+// kind, either instead of it or with its answer lost.
+type death struct {
+	call   string
+	nth    int
+	answer bool // the call is made, and its answer lost
+
+	mu   sync.Mutex
+	seen int
+	dead bool
+}
+
+// do makes a call, if the daemon lives.
+func (d *death) do(call string, f func() error) error {
+	d.mu.Lock()
+	if d.dead {
+		d.mu.Unlock()
+		return errDead
+	}
+	if call == d.call {
+		d.seen++
+	}
+	d.dead = call == d.call && d.seen == d.nth
+	dies := d.dead
+	d.mu.Unlock()
+	switch {
+	case !dies:
+		return f()
+	case d.answer:
+		_ = f()
+	}
+	return errDead
+}
+
+func (d *death) ports(p *Ports) {
+	p.Store, p.Engine, p.Registrar = dyingStore{p.Store, d}, dyingEngine{p.Engine, d}, dyingRegistrar{p.Registrar, d}
+}
+
+type dyingStore struct {
+	store
+	d *death
+}
+
+func (s dyingStore) Put(records ...state.Record) error {
+	return s.d.do("Put", func() error { return s.store.Put(records...) })
+}
+
+func (s dyingStore) Delete(name string) error {
+	return s.d.do("Delete", func() error { return s.store.Delete(name) })
+}
+
+func (s dyingStore) Keep(name string, c plan.Corpse) error {
+	return s.d.do("Keep", func() error { return s.store.Keep(name, c) })
+}
+
+func (s dyingStore) TakeSpare(r state.Record) (taken state.Record, found bool, err error) {
+	err = s.d.do("TakeSpare", func() (err error) {
+		taken, found, err = s.store.TakeSpare(r)
+		return err
+	})
+	if err != nil {
+		return r, false, err
+	}
+	return taken, found, nil
+}
+
+type dyingEngine struct {
+	engine
+	d *death
+}
+
+func (e dyingEngine) Create(ctx context.Context, pool, runner string, launch *plan.Launch) (id string, err error) {
+	err = e.d.do("Create", func() (err error) {
+		id, err = e.engine.Create(ctx, pool, runner, launch)
+		return err
+	})
+	if err != nil {
+		id = ""
+	}
+	return id, err
+}
+
+func (e dyingEngine) Start(ctx context.Context, id string, files []plan.File) error {
+	return e.d.do("Start", func() error { return e.engine.Start(ctx, id, files) })
+}
+
+func (e dyingEngine) Remove(ctx context.Context, id string, force bool) error {
+	return e.d.do("Remove", func() error { return e.engine.Remove(ctx, id, force) })
+}
+
+type dyingRegistrar struct {
+	registrar
+	d *death
+}
+
+func (g dyingRegistrar) Register(ctx context.Context, token string, reg plan.Registration) (id plan.Identity, err error) {
+	err = g.d.do("Register", func() (err error) {
+		id, err = g.registrar.Register(ctx, token, reg)
+		return err
+	})
+	return id, err
+}
+
+func (g dyingRegistrar) Reuse(ctx context.Context, id plan.Identity, reg plan.Registration) (got plan.Identity, err error) {
+	err = g.d.do("Reuse", func() (err error) {
+		got, err = g.registrar.Reuse(ctx, id, reg)
+		return err
+	})
+	return got, err
+}
+
+// Whenever the daemon dies, the next one finds each identity either with a
+// record or among the spare ones. All jobs are done, no two containers have one
+// identity, and the server lists nothing that people are not told of.
+func TestIdentitiesSurviveTheDaemon(t *testing.T) {
+	for _, call := range []string{"Put", "TakeSpare", "Reuse", "Register", "Create", "Start", "Remove", "Keep"} {
+		for nth := range 4 {
+			if nth == 0 || nth > 1 && call == "Register" || nth > 2 && call != "Put" {
+				continue
+			}
+			for _, answer := range []bool{false, true} {
+				name := fmt.Sprintf("%s %d", call, nth)
+				if answer {
+					name += ", answer lost"
+				}
+				t.Run(name, func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) { testDeath(t, &death{call: call, nth: nth, answer: answer}) })
+				})
+			}
+		}
+	}
+}
+
+func testDeath(t *testing.T, d *death) {
+	r := newRig(t, keeping, few(3))
+	r.watchIdentities()
+	r.run()
+	r.queue(2, 5*time.Second)
+	r.after(time.Minute)
+	r.stop()
+	before := r.gitea.State().Counts.Registrations
+
+	r.run(d.ports)
+	r.queue(3, 10*time.Second)
+	r.after(time.Minute)
+	r.stop()
+	if !d.dead {
+		t.Fatalf("it did not die: %s was called %d times", d.call, d.seen)
+	}
+	r.wantEachIdentityOnce()
+
+	r.run()
+	r.after(2 * time.Minute)
+	r.queue(3, time.Second)
+	r.after(2 * time.Minute)
+	r.wantJobs(giteatest.StatusSuccess, 8)
+	r.stop()
+	r.wantEachIdentityOnce()
+	if n := r.gitea.State().Counts.Registrations - before; n > 2 {
+		t.Errorf("%d new registrations", n)
+	}
+	records, corpses := r.stored()
+	if len(records) > 0 {
+		t.Errorf("records left: %v", records)
+	}
+	doubtful := 0
+	for _, c := range corpses {
+		if !c.Spare {
+			doubtful++
+		}
+	}
+	if doubtful > 1 || doubtful > 0 && d.call != "Register" && d.call != "Put" {
+		t.Errorf("%d corpses that are not spare: %+v", doubtful, corpses)
+	}
+}
+
+// wantEachIdentityOnce checks that no identity is lost, and none in two places.
+func (r *rig) wantEachIdentityOnce() {
+	r.t.Helper()
+	records, corpses := r.stored()
+	places := make(map[string]int)
+	for _, rec := range records {
+		places[rec.ServerName()]++ // without an identity: its name is looked for
+	}
+	for _, c := range corpses {
+		places[c.Identity.Name]++
+	}
+	for _, x := range r.gitea.State().Runners {
+		if places[x.Name] == 0 {
+			r.t.Errorf("runner %s at the server is known no more", x.Name)
+		}
+	}
+	for name, n := range places {
+		if n > 1 {
+			r.t.Errorf("identity %s is in %d places", name, n)
+		}
+	}
+}

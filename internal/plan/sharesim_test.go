@@ -16,11 +16,13 @@ type house struct {
 	rand     *rand.Rand
 	now      time.Time
 	handover time.Duration
+	boot     [2]time.Duration // at least and less than
 	daemons  []*member
 	queue    []Job
 	work     map[int64]time.Duration // how long each job takes
 	waits    []time.Duration
 	starts   int
+	unused   int // runners that went without a job
 	nextID   int64
 }
 
@@ -47,7 +49,8 @@ type worker struct {
 const simPoll = time.Second
 
 func newHouse(t *testing.T, seed uint64, daemons, max int, handover time.Duration) *house {
-	f := &house{t: t, rand: rand.New(rand.NewPCG(seed, 7)), now: now, handover: handover, work: map[int64]time.Duration{}}
+	f := &house{t: t, rand: rand.New(rand.NewPCG(seed, 7)), now: now, handover: handover, work: map[int64]time.Duration{},
+		boot: [2]time.Duration{300 * time.Millisecond, 1300 * time.Millisecond}}
 	for i := range daemons {
 		f.daemons = append(f.daemons, &member{name: fmt.Sprintf("build-%d", i+1), seen: map[int64]time.Time{},
 			pool: Pool{Name: "linux", Scope: instance, Labels: []string{"linux"}, Max: max, IdleTimeout: time.Minute, BootTimeout: time.Minute},
@@ -154,9 +157,10 @@ func (f *house) cycle(m *member) {
 			f.starts++
 			w := &worker{Runner: Runner{Name: fmt.Sprintf("%s-%d", m.name, m.made), Pool: "linux", Scope: instance, Phase: PhaseStarting,
 				Ephemeral: true, Registered: true, CreatedAt: f.now, StartedAt: f.now, Since: f.now}}
-			w.online = f.now.Add(300*time.Millisecond + time.Duration(f.rand.Int64N(int64(time.Second))))
+			w.online = f.now.Add(f.boot[0] + time.Duration(f.rand.Int64N(int64(f.boot[1]-f.boot[0]))))
 			m.runners = append(m.runners, w)
 		case ActionDrain:
+			f.unused++
 			m.runners = slices.DeleteFunc(m.runners, func(w *worker) bool { return w.Name == a.Runner })
 		}
 	}
@@ -264,5 +268,65 @@ func TestFiftyDaemonsShareAQueue(t *testing.T) {
 			f.run(time.Minute, nil)
 			f.report(0.02, test.wait)
 		})
+	}
+}
+
+// Runners that a pool keeps ready, and runners that boot slowly, are what daemons
+// know least of each other. What both cost is bounded, and stands in
+// docs/scaling-out.md.
+func TestSharingWithSlowBootsAndIdleRunners(t *testing.T) {
+	fast, slow := [2]time.Duration{300 * time.Millisecond, 1300 * time.Millisecond}, [2]time.Duration{10 * time.Second, 20 * time.Second}
+	tests := map[string]struct {
+		boot      [2]time.Duration
+		handover  time.Duration
+		min, idle int
+		unused    float64 // most runners that go without a job, as a share of the jobs
+	}{
+		"fast":         {fast, 10 * time.Second, 0, 0, 0.02},
+		"fast, idle 1": {fast, 10 * time.Second, 0, 1, 0.15},
+		"fast, min 1":  {fast, 10 * time.Second, 1, 0, 0.02},
+		"slow":         {slow, 80 * time.Second, 0, 0, 0.02},
+		"slow, idle 1": {slow, 80 * time.Second, 0, 1, 0.25},
+		"slow, min 1":  {slow, 80 * time.Second, 1, 0, 0.02},
+		// Far below what the rule asks for: jobs pass from one to the next.
+		"slow, short handover": {slow, 10 * time.Second, 0, 0, 5},
+	}
+	for name, test := range tests {
+		for load, play := range map[string]func(f *house){
+			"one by one": func(f *house) {
+				f.run(20*time.Minute, func(int) {
+					if f.rand.Float64() < 60.0/60/20 {
+						f.add(1, 40*time.Second)
+					}
+				})
+			},
+			"bursts": func(f *house) {
+				for _, n := range []int{1, 3, 10, 30, 60, 30, 10, 3} {
+					f.add(n, 20*time.Second)
+					f.run(3*time.Minute, nil)
+				}
+			},
+		} {
+			t.Run(name+"/"+load, func(t *testing.T) {
+				t.Parallel()
+				f := newHouse(t, 1, 10, 16, test.handover)
+				f.boot = test.boot
+				for _, m := range f.daemons {
+					m.pool.Min, m.pool.Idle = test.min, test.idle
+				}
+				f.run(time.Minute, nil)
+				play(f)
+				f.run(3*time.Minute, nil)
+				slices.Sort(f.waits)
+				n := len(f.waits)
+				t.Logf("%d jobs, %d starts, %d went without a job (%.1f %%), waits: median %v, p99 %v, max %v", n, f.starts, f.unused, 100*float64(f.unused)/float64(n), f.waits[n/2], f.waits[n*99/100], f.waits[n-1])
+				if len(f.queue) > 0 {
+					t.Errorf("%d jobs were not served", len(f.queue))
+				}
+				if got := float64(f.unused) / float64(n); got > test.unused {
+					t.Errorf("%.1f %% went without a job, at most %.1f %% may", 100*got, 100*test.unused)
+				}
+			})
+		}
 	}
 }

@@ -76,20 +76,28 @@ func (c *Client) Hooks(ctx context.Context, scope plan.Scope) ([]Hook, error) {
 	if err != nil {
 		return nil, c.fail(ctx, call, err)
 	}
-	read := 0
+	var seen map[int64]bool
 	l, err := readAllPages(func(h *sdk.Hook) int64 { return h.ID }, func(page int) ([]*sdk.Hook, int, error) {
 		hooks, resp, err := at.list(sdk.ListOptions{Page: page, PageSize: pageSize})
 		if err != nil {
 			return nil, 0, err
 		}
 		if page == 1 {
-			read = 0
+			seen = make(map[int64]bool)
 		}
-		read += len(hooks)
+		before := len(seen)
+		for _, h := range hooks {
+			if h != nil { // which checkPage refuses
+				seen[h.ID] = true
+			}
+		}
 		total, err := strconv.Atoi(resp.Header.Get("X-Total-Count"))
 		if err != nil {
-			total = read // no release without the count is known: then an empty page is the end
-			if len(hooks) > 0 {
+			// The administrator's list of Gitea before 1.26 and Forgejo before 14 has
+			// neither a count nor pages: each page is all of it, and one that has
+			// nothing new is the end.
+			total = len(seen)
+			if total > before {
 				total++
 			}
 		}

@@ -51,17 +51,21 @@ func checkWeakAPIToken(t *testing.T, c client) {
 		wantMessage(t, http.StatusForbidden, fmt.Sprintf(text, "read:user"))
 }
 
-func checkUnknownViews(t *testing.T, c client) {
-	none := "not found"
+// notFound is what the release says when it has nothing to say of what is missing.
+func (c client) notFound() string {
 	if either(gitea(22, 24), forgejo(7))(releaseOf(c.profile())) {
-		none = "The target couldn't be found."
+		return "The target couldn't be found."
 	}
+	return "not found"
+}
+
+func checkUnknownViews(t *testing.T, c client) {
 	c.rest(t, http.MethodGet, "/orgs/no-such/hooks", nil).wantMessage(t, http.StatusNotFound, "GetOrgByName")
 	c.rest(t, http.MethodGet, "/repos/no-such/thing/hooks", nil).wantMessage(t, http.StatusNotFound, "GetUserByName")
 	var who struct{ Login string }
 	c.rest(t, http.MethodGet, "/user", nil).want(t, http.StatusOK, &who)
 	c.rest(t, http.MethodGet, "/orgs/"+who.Login+"/hooks", nil).wantMessage(t, http.StatusNotFound, "GetOrgByName")
-	c.rest(t, http.MethodGet, "/repos/"+who.Login+"/no-such/hooks", nil).wantMessage(t, http.StatusNotFound, none)
+	c.rest(t, http.MethodGet, "/repos/"+who.Login+"/no-such/hooks", nil).wantMessage(t, http.StatusNotFound, c.notFound())
 }
 
 // mint asks for the registration token of a scope in the release's way.

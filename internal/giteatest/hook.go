@@ -81,6 +81,9 @@ func (s *Server) send(h hook, event string, payload any) {
 	}
 	header := http.Header{}
 	h.sign(header, event, body, vendors)
+	if s.profile.rules.hookTarget {
+		header.Set("X-Gitea-Hook-Installation-Target-Type", h.target())
+	}
 	s.deliveries.Go(func() {
 		if err := s.deliver(h.url, header, body); err != nil && s.hookCtx.Err() == nil {
 			s.log.Warn("webhook not delivered", "hook", h.id, "event", event, "err", err)
@@ -190,5 +193,4 @@ func (h hook) sign(header http.Header, event string, body []byte, vendors []stri
 	}
 	header.Set("X-Hub-Signature", "sha1="+sum1)
 	header.Set("X-Hub-Signature-256", "sha256="+sum256)
-	header.Set("X-Gitea-Hook-Installation-Target-Type", h.target())
 }

@@ -10,11 +10,12 @@ import (
 	"scaler.io/scaler/internal/plan"
 )
 
-// The events of webhooks that are sent here.
+// The events of webhooks that there are here.
 const (
-	eventJob    = "workflow_job"
-	eventPush   = "push"
-	eventStatus = "status" // of a commit
+	eventJob     = "workflow_job"
+	eventPush    = "push"
+	eventStatus  = "status"  // of a commit
+	eventRelease = "release" // which never happens here
 )
 
 // hook is a webhook.
@@ -97,12 +98,12 @@ type hookRequest struct {
 	Active       *bool             `json:"active"`
 }
 
-// fault is what Gitea finds wrong with the settings that are there.
-func (q hookRequest) fault() string {
+// fault is what the release finds wrong with the settings that are there.
+func (q hookRequest) fault(by rules) string {
 	if text, ok := q.Config["content_type"]; ok && text != "json" && text != "form" {
 		return "Invalid content type"
 	}
-	if text, ok := q.Config["url"]; ok {
+	if text, ok := q.Config["url"]; ok && by.hookURLs {
 		if u, err := url.Parse(text); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 			return "Invalid url"
 		}
@@ -135,10 +136,14 @@ func (s *Server) hookRoutes(mux *http.ServeMux) {
 }
 
 // listHooks lists those of exactly the scope. Of those of the instance it
-// lists the system's unless it is asked for others.
+// lists the system's unless it is asked for others. Older releases list all of
+// those at once.
 func (s *Server) listHooks(c restCall) {
 	found := []hookJSON{}
-	wanted := c.r.URL.Query().Get("type")
+	wanted, can := c.r.URL.Query().Get("type"), s.profile.rules
+	if !can.hookKinds {
+		wanted = ""
+	}
 	for _, h := range s.hooks.list {
 		if versionKey(h.scope) != versionKey(c.view) {
 			continue
@@ -146,6 +151,10 @@ func (s *Server) listHooks(c restCall) {
 		if c.view.Kind != plan.ScopeInstance || wanted == "all" || h.system == (wanted != "default") {
 			found = append(found, h.json())
 		}
+	}
+	if c.view.Kind == plan.ScopeInstance && !can.hookPages {
+		writeJSON(c.w, http.StatusOK, found)
+		return
 	}
 	from, to := s.page(c.r, len(found))
 	c.w.Header().Set("X-Total-Count", strconv.Itoa(len(found)))
@@ -158,7 +167,7 @@ func (s *Server) readHook(c restCall) (q hookRequest, ok bool) {
 		s.apiError(c.w, c.r, http.StatusUnprocessableEntity, "[]: "+err.Error())
 		return q, false
 	}
-	if wrong := q.fault(); wrong != "" {
+	if wrong := q.fault(s.profile.rules); wrong != "" {
 		s.apiError(c.w, c.r, http.StatusUnprocessableEntity, wrong)
 		return q, false
 	}

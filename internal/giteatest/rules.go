@@ -34,6 +34,13 @@ type rules struct {
 	handles    bool // jobs in the queue have handles (Forgejo 15)
 	runIDs     bool // jobs in the queue have their run's id (Forgejo 16)
 
+	// Webhooks. Events are those that there are here.
+	events     []string
+	hookPages  bool // the administrator's list has pages (Gitea 1.26, Forgejo 14)
+	hookKinds  bool // that list may be asked for other kinds than the system's (Gitea 1.24)
+	hookURLs   bool // addresses that are none are refused (Gitea 1.24, Forgejo 14)
+	hookTarget bool // a delivery names the level of its hook (Gitea 1.24)
+
 	// The protocol of runners.
 	ephemeral  bool // runners may be ephemeral (Gitea 1.24, Forgejo 15)
 	ownTasks   bool // a runner reports on its own tasks only (Gitea 1.23, Forgejo 11)
@@ -44,9 +51,6 @@ type rules struct {
 	emptyNone  bool // a job without runs-on fits no runner, and not any (Forgejo 11)
 	bind       bool // a runner may ask for one job by its handle (Forgejo 15)
 	recover    bool // a request that is sent again gets its task again (Forgejo 15)
-
-	// events are those of webhooks that there are here.
-	events []string
 }
 
 // has reports whether there are webhooks for the event.
@@ -63,7 +67,8 @@ func giteaRules(minor int) rules {
 		plainTexts: minor >= 27, oldTexts: minor <= 24, oldScopes: minor <= 22,
 		ephemeral: minor >= 24, ownTasks: minor >= 23, collisions: minor <= 26,
 		resealed: minor >= 27, debounced: minor >= 27,
-		events: []string{eventPush},
+		events:    []string{eventPush, eventRelease},
+		hookPages: minor >= 26, hookKinds: minor >= 24, hookURLs: minor >= 24, hookTarget: minor >= 24,
 	}
 	if minor >= 23 {
 		r.events = append(r.events, eventStatus)
@@ -82,6 +87,6 @@ func forgejoRules(major int) rules {
 		oldTexts: true, oldScopes: true, labelled: major <= 13, handles: major >= 15, runIDs: major >= 16,
 		ephemeral: major >= 15, ownTasks: major >= 11, collisions: true,
 		codes: major >= 11, emptyNone: major >= 11, bind: major >= 15, recover: major >= 15,
-		events: []string{eventPush},
+		events: []string{eventPush, eventRelease}, hookPages: major >= 14, hookURLs: major >= 14,
 	}
 }

@@ -85,7 +85,7 @@ func (f *initFlags) add(cmd *cobra.Command) {
 	s.StringVar(&f.registrationTokenFile, "registration-token-file", "", "`FILE` with the registration token (default Gitea is asked for it)")
 	s.StringVar(&f.dockerHost, "docker-host", "", "`ADDRESS` of the Docker engine, unix:// or tcp:// (default DOCKER_HOST, or the usual socket)")
 	s.StringVar(&f.access, "docker-access", "", "how jobs reach Docker: none, dind or socket (default none)")
-	s.StringVar(&f.image, "image", "", "`IMAGE` of the runners (default one that is here, or gitea/runner)")
+	s.StringVar(&f.image, "image", "", "`IMAGE` of the runners (default one that is here, or the official one)")
 	s.StringVar(&f.labels, "labels", "", "`LABELS` of the runners, as NAME:host or NAME:docker://IMAGE, with commas between (default linux:host)")
 	s.StringVar(&f.pull, "pull", "", "when the image is pulled: missing, always or never (default missing)")
 	s.StringVar(&f.network, "network", "", "Docker `NETWORK` of the runners (default Docker's own)")

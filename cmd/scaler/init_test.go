@@ -103,6 +103,35 @@ func TestInitAgain(t *testing.T) {
 	}
 }
 
+// TestInitOtherServers: what is asked for, and what comes out, fits the server.
+func TestInitOtherServers(t *testing.T) {
+	t.Setenv("SCALER_TEST_PASSWORD", initPassword)
+	for _, tt := range []struct {
+		release, image string
+		says           []string
+	}{
+		{"gitea-1.22", "gitea/runner:latest", []string{"version: Gitea 1.22.3", "upgrade to Gitea 1.25", "registration token of instance: allowed"}},
+		{"gitea-1.24", "gitea/runner:latest", []string{"Gitea 1.24.6", "list runners of instance: 0 there now", "which jobs wait"}},
+		{"forgejo-7", forgejoImage, []string{"version: Forgejo 7.", "upgrade to Forgejo 11", "registration token of instance: allowed", "read:repository"}},
+		{"forgejo-11", forgejoImage, []string{"version: Forgejo 11.", "upgrade to Forgejo 15", "list jobs of instance: allowed"}},
+		{"forgejo-15", forgejoImage, []string{"version: Forgejo 15.", "there is no registration token", "none is needed"}},
+	} {
+		t.Run(tt.release, func(t *testing.T) {
+			w := newInitWard(t, old(tt.release))
+			w.engine["GET /images/"+tt.image+"/json"] = w.engine["GET /images/gitea/runner:latest/json"]
+			screen, err := w.setUp(t, &person{}, "--yes", "--url", w.url, "--user", "root", "--password-env", "SCALER_TEST_PASSWORD", "--scope", "instance")
+			if err != nil {
+				t.Fatalf("%v\n%s", err, screen)
+			}
+			quiet(t, screen)
+			wantText(t, strings.Join(strings.Fields(screen), " "), tt.says...)
+			if c := w.loaded(t); c.Pools[0].Image != tt.image || !c.RegistrationTokens[0].Mint {
+				t.Errorf("configuration %+v", c)
+			}
+		})
+	}
+}
+
 // TestInitMakesANarrowToken: a password is used and not kept.
 func TestInitMakesANarrowToken(t *testing.T) {
 	w := newInitWard(t, giteatest.Options{})

@@ -23,6 +23,9 @@ const (
 	runnerImage     = "gitea/runner:latest"
 	runnerDindImage = "gitea/runner:latest-dind"
 	jobLabel        = "ubuntu-latest:docker://docker.gitea.com/runner-images:ubuntu-latest"
+
+	forgejoImage    = "data.forgejo.org/forgejo/runner:12"
+	forgejoJobLabel = "docker:docker://data.forgejo.org/oci/node:22-bookworm"
 )
 
 // askDocker finds the engine, and how containers reach Gitea.
@@ -181,13 +184,17 @@ func (s *setUp) askAccess(ctx context.Context, was config.Pool) (err error) {
 
 // askImage offers what is here first.
 func (s *setUp) askImage(ctx context.Context, was config.Pool) (err error) {
-	def := runnerImage
+	def, help := runnerImage, "An image with Gitea's runner in it. gitea/runner is the official one, its tags with dind bring an engine."
 	if s.answers.Access == string(config.DockerDind) {
 		def = runnerDindImage
 	}
+	foreign := "forgejo"
+	if s.can.Product == plan.ProductForgejo {
+		def, help, foreign = forgejoImage, "An image with Forgejo's runner in it, of version 12.8 or newer. "+forgejoImage+" is the official one.", "gitea"
+	}
 	var options []choice
 	for _, name := range s.local {
-		if strings.Contains(name, "runner") && !strings.Contains(name, "runner-images") && len(options) < maxOffered {
+		if strings.Contains(name, "runner") && !strings.Contains(name, "runner-images") && !strings.Contains(name, foreign) && len(options) < maxOffered {
 			options = append(options, choice{name, "here already"})
 		}
 	}
@@ -197,8 +204,7 @@ func (s *setUp) askImage(ctx context.Context, was config.Pool) (err error) {
 		}
 	}
 	s.answers.Image, err = s.ask(ctx, question{
-		text: "Image of the runners", flag: "image", given: s.flags.image, def: first(was.Image, def), options: options, other: true,
-		help: "An image with Gitea's runner in it. gitea/runner is the official one, its tags with dind bring an engine.",
+		text: "Image of the runners", flag: "image", given: s.flags.image, def: first(was.Image, def), options: options, other: true, help: help,
 		check: func(text string) error {
 			if _, err := reference.ParseNormalizedNamed(text); err != nil {
 				return fmt.Errorf("that is no name of an image (%w)", err)
@@ -213,6 +219,9 @@ func (s *setUp) askLabels(ctx context.Context, was config.Pool) error {
 	def := "linux:host"
 	if s.answers.Access != string(config.DockerNone) {
 		def = jobLabel + ", linux:host"
+		if s.can.Product == plan.ProductForgejo {
+			def = forgejoJobLabel + ", linux:host"
+		}
 	}
 	if len(was.Labels) > 0 {
 		var texts []string

@@ -112,13 +112,16 @@ func (s *setUp) narrow(ctx context.Context) error {
 	if err != nil {
 		host = "host"
 	}
-	permission := gitea.Permission(s.answers.Scope)
+	permissions := []string{gitea.Permission(s.answers.Scope)}
+	if s.can.Product == plan.ProductForgejo && s.answers.Scope.Kind != plan.ScopeRepo {
+		permissions = append(permissions, "read:repository") // for the names of repositories
+	}
 	for n := 1; ; n++ {
 		name := "scaler-" + host
 		if n > 1 {
 			name = fmt.Sprintf("%s-%d", name, n)
 		}
-		token, err := s.client.MakeToken(ctx, s.login, name, permission)
+		token, err := s.client.MakeToken(ctx, s.login, name, permissions...)
 		if errors.Is(err, plan.ErrConflict) && n < 100 {
 			continue
 		}
@@ -129,7 +132,7 @@ func (s *setUp) narrow(ctx context.Context) error {
 		if s.client, err = s.newClient(token); err != nil {
 			return err
 		}
-		return s.say("  Made API token %s, which is for %s alone. The password is not kept.\n", name, permission)
+		return s.say("  Made API token %s, which is for %s alone. The password is not kept.\n", name, strings.Join(permissions, " and "))
 	}
 }
 

@@ -24,24 +24,37 @@ func (e *Engine) FollowLogs(ctx context.Context, id string, lines int, line func
 	if err != nil {
 		return fmt.Errorf("follow logs: %w", err)
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	deadline := time.AfterFunc(e.timeout, cancel)
-	stream, err := e.client.ContainerLogs(ctx, full, container.LogsOptions{
-		ShowStdout: true, ShowStderr: true, Follow: true, Tail: strconv.Itoa(max(lines, 0)),
-	})
-	if !deadline.Stop() && err == nil {
-		err = fmt.Errorf("%w: no log within %s", ErrUnreachable, e.timeout)
-	}
+	return e.followLines(ctx, "follow logs of "+id, e.logOf(full), lines, line)
+}
+
+// errLogOver is the cause with which a context ends the following of a log whose
+// lines have all come.
+var errLogOver = errors.New("the log is over")
+
+// followLines is FollowLogs for any log.
+func (e *Engine) followLines(ctx context.Context, what string, open openLog, lines int, line func(string) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	deadline := time.AfterFunc(e.timeout, func() { cancel(fmt.Errorf("%w: no log within %s", ErrUnreachable, e.timeout)) })
+	stream, err := open(ctx, container.LogsOptions{ShowStdout: true, ShowStderr: true, Follow: true, Tail: strconv.Itoa(max(lines, 0))})
+	deadline.Stop()
 	if err != nil {
-		return fmt.Errorf("follow logs of %s: %w", id, err)
+		return fmt.Errorf("%s: %w", what, because(ctx, err))
 	}
 	defer func() { _ = stream.Close() }()
 	out, errs := &lineWriter{line: line}, &lineWriter{line: line}
-	if _, err := stdcopy.StdCopy(out, errs, stream); err != nil {
-		return fmt.Errorf("follow logs of %s: %w", id, err)
+	if _, err := stdcopy.StdCopy(out, errs, stream); err != nil && !errors.Is(context.Cause(ctx), errLogOver) {
+		return fmt.Errorf("%s: %w", what, because(ctx, err))
 	}
 	return errors.Join(out.end(), errs.end())
+}
+
+// because puts before an error why its context has ended, if it says nothing of it.
+func because(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
+		return fmt.Errorf("%w: %w", cause, err)
+	}
+	return err
 }
 
 // lineWriter is a writer that passes on whole lines.

@@ -3,6 +3,7 @@ package docker
 import (
 	"context"
 	"fmt"
+	"io"
 	"regexp"
 	"strconv"
 	"strings"
@@ -26,14 +27,26 @@ func (e *Engine) Logs(ctx context.Context, id string, lines int) ([]string, erro
 	if err != nil {
 		return nil, fmt.Errorf("read logs: %w", err)
 	}
+	return e.lastLines(ctx, "read logs of "+id, e.logOf(full), lines)
+}
+
+// openLog asks for the log of a container or service.
+type openLog func(context.Context, container.LogsOptions) (io.ReadCloser, error)
+
+func (e *Engine) logOf(id string) openLog {
+	return func(ctx context.Context, o container.LogsOptions) (io.ReadCloser, error) {
+		return e.client.ContainerLogs(ctx, id, o)
+	}
+}
+
+// lastLines is Logs for any log.
+func (e *Engine) lastLines(ctx context.Context, what string, open openLog, lines int) ([]string, error) {
 	if lines <= 0 {
 		return nil, nil
 	}
 	out := &tail{limit: maxLog}
-	err = e.call(ctx, opContainerLogs, "read logs of "+id, func(ctx context.Context) error {
-		stream, err := e.client.ContainerLogs(ctx, full, container.LogsOptions{
-			ShowStdout: true, ShowStderr: true, Tail: strconv.Itoa(lines),
-		})
+	err := e.call(ctx, opContainerLogs, what, func(ctx context.Context) error {
+		stream, err := open(ctx, container.LogsOptions{ShowStdout: true, ShowStderr: true, Tail: strconv.Itoa(lines)})
 		if err != nil {
 			return err
 		}

@@ -4,11 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
+	"io"
 	"time"
 
 	"github.com/docker/docker/api/types/container"
-	"github.com/docker/docker/pkg/stdcopy"
 
 	"scaler.io/scaler/internal/plan"
 )
@@ -23,31 +22,21 @@ func (s *Swarm) FollowLogs(ctx context.Context, id string, lines int, line func(
 	if err != nil {
 		return fmt.Errorf("follow logs: %w", err)
 	}
-	following, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	deadline := time.AfterFunc(s.timeout, func() { cancel(fmt.Errorf("%w: no log within %s", ErrUnreachable, s.timeout)) })
-	stream, err := s.client.ServiceLogs(following, full, container.LogsOptions{
-		ShowStdout: true, ShowStderr: true, Follow: true, Tail: strconv.Itoa(max(lines, 0)),
-	})
-	deadline.Stop()
-	if err != nil {
-		return fmt.Errorf("follow logs of service %s: %w", id, errors.Join(err, context.Cause(following)))
+	following, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	open := func(ctx context.Context, o container.LogsOptions) (io.ReadCloser, error) {
+		stream, err := s.logOfService(full)(ctx, o)
+		if err == nil {
+			go s.awaitEnd(following, full, end)
+		}
+		return stream, err
 	}
-	defer func() { _ = stream.Close() }()
-	go s.awaitEnd(following, full, cancel)
-	out, errs := &lineWriter{line: line}, &lineWriter{line: line}
-	if _, err := stdcopy.StdCopy(out, errs, stream); err != nil && !errors.Is(context.Cause(following), errTaskOver) {
-		return fmt.Errorf("follow logs of service %s: %w", id, err)
-	}
-	return errors.Join(out.end(), errs.end())
+	return s.followLines(following, "follow logs of service "+id, open, lines, line)
 }
 
-// errTaskOver ends the following of a log.
-var errTaskOver = errors.New("the task is over")
-
-// awaitEnd cancels once a service's task has ended and its last lines have had
+// awaitEnd ends the following once a service's task has ended and its last lines have had
 // time to come.
-func (s *Swarm) awaitEnd(ctx context.Context, id string, cancel context.CancelCauseFunc) {
+func (s *Swarm) awaitEnd(ctx context.Context, id string, end context.CancelCauseFunc) {
 	over := false
 	for {
 		select {
@@ -56,7 +45,7 @@ func (s *Swarm) awaitEnd(ctx context.Context, id string, cancel context.CancelCa
 			return
 		}
 		if over {
-			cancel(errTaskOver)
+			end(errLogOver)
 			return
 		}
 		c, err := s.Inspect(ctx, id)

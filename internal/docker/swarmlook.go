@@ -4,14 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
-	"strconv"
 	"time"
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/swarm"
-	"github.com/docker/docker/pkg/stdcopy"
 
 	"scaler.io/scaler/internal/plan"
 )
@@ -147,23 +146,13 @@ func (s *Swarm) Logs(ctx context.Context, id string, lines int) ([]string, error
 	if err != nil {
 		return nil, fmt.Errorf("read logs: %w", err)
 	}
-	if lines <= 0 {
-		return nil, nil
+	return s.lastLines(ctx, "read logs of service "+id, s.logOfService(full), lines)
+}
+
+func (s *Swarm) logOfService(id string) openLog {
+	return func(ctx context.Context, o container.LogsOptions) (io.ReadCloser, error) {
+		return s.client.ServiceLogs(ctx, id, o)
 	}
-	out := &tail{limit: maxLog}
-	err = s.call(ctx, opContainerLogs, "read logs of service "+id, func(ctx context.Context) error {
-		stream, err := s.client.ServiceLogs(ctx, full, container.LogsOptions{ShowStdout: true, ShowStderr: true, Tail: strconv.Itoa(lines)})
-		if err != nil {
-			return err
-		}
-		defer func() { _ = stream.Close() }()
-		_, err = stdcopy.StdCopy(out, out, stream)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return cleanLines(out.String(), lines), nil
 }
 
 // errNodes is why files in containers are not reached.

@@ -53,17 +53,18 @@ var budgeted = []resource{
 	},
 }
 
-// validateCosts reports pools of which not one runner fits into the limits.
-func validateCosts(d *decoder, c *Config) {
+// validateCosts reports pools of which not one runner fits into the limits at a
+// path.
+func (d *decoder) validateCosts(path string, l Limits, pools []Pool, bound func(Pool) bool) {
 	for _, r := range budgeted {
-		limit := r.limit(c.Limits)
-		if limit == 0 || !d.ok("limits", "limits."+r.key) {
+		limit := r.limit(l)
+		if limit == 0 || !d.ok(path, path+"."+r.key) {
 			continue
 		}
-		for i, p := range c.Pools {
+		for i, p := range pools {
 			at := fmt.Sprintf("pools[%d].container.%s", i, r.key)
-			if cost := r.cost(p); cost > limit && d.ok(at) {
-				d.report(at, "one runner would take %s, more than limits.%s of %s: lower this or raise the limit", r.text(cost), r.key, r.text(limit))
+			if cost := r.cost(p); bound(p) && cost > limit && d.ok(at) {
+				d.report(at, "one runner would take %s, more than %s.%s of %s: lower this or raise the limit", r.text(cost), path, r.key, r.text(limit))
 			}
 		}
 	}

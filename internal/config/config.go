@@ -33,7 +33,8 @@ import (
 // Config is a whole configuration with all defaults filled in. It is not
 // changed after it was loaded, so that it can be shared without a lock.
 type Config struct {
-	Gitea              Gitea               `yaml:"gitea" restart:"true" required:"true" doc:"The Gitea server."`
+	Gitea              *Gitea              `yaml:"gitea" restart:"true" doc:"The Gitea server. Where there are several: servers."`
+	Servers            []Server            `yaml:"servers" restart:"true" doc:"In place of gitea: several servers, each with pools and registration_tokens of its own. See docs/operations.md."`
 	RegistrationTokens []RegistrationToken `yaml:"registration_tokens" required:"true" doc:"The tokens that runners are registered with, each for one scope."`
 	Pools              []Pool              `yaml:"pools" default:"[]" doc:"The pools of runners. Which of them a job goes to that several could take: see docs/policy.md. A daemon with a gateway needs none."`
 	Gateway            *Gateway            `yaml:"gateway" restart:"true" doc:"Where runners, also those of others, register with the daemon's own registration tokens: see scaler token. Without it there is none."`
@@ -85,6 +86,7 @@ type TLS struct {
 // either a token that is kept somewhere, or one that the server is asked for.
 type RegistrationToken struct {
 	Name    string     `yaml:"name" required:"true" pattern:"^[A-Za-z0-9]([A-Za-z0-9_.-]{0,62}[A-Za-z0-9])?$" rule:"letters and digits, with dashes, dots and underscores between them, 64 characters at most" example:"instance" doc:"The name by which pools refer to the token."`
+	Server  string     `yaml:"server" example:"acme" doc:"With servers: the name of the one that it is for."`
 	Scope   plan.Scope `yaml:"scope" required:"true" example:"org:acme" doc:"Whose jobs the runners take: instance, org:NAME, user:NAME or repo:OWNER/NAME."`
 	Token   *SecretRef `yaml:"token" doc:"The registration token. It is read at each use, so that a replaced file takes effect at once."`
 	Enabled bool       `yaml:"enabled" default:"true" doc:"false: nothing is registered with it, and its pools start nothing. Takes effect as soon as the file is written."`
@@ -94,6 +96,7 @@ type RegistrationToken struct {
 // Pool is a set of runners that are made alike.
 type Pool struct {
 	Name              string           `yaml:"name" required:"true" pattern:"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$" rule:"lower-case letters and digits, with dashes between them, 32 characters at most" example:"linux" doc:"Name of the pool; runners and containers are named after it."`
+	Server            string           `yaml:"server" example:"acme" doc:"With servers: the name of the one whose jobs it takes."`
 	RegistrationToken string           `yaml:"registration_token" required:"true" example:"instance" doc:"Name of one of the registration_tokens."`
 	Registration      RegistrationMode `yaml:"registration" default:"daemon" enum:"daemon container" doc:"Who registers its runners: the daemon, so that no token enters the container; or the container itself, with a single-use token of the gateway, for images that insist on it."`
 	Runner            RunnerProgram    `yaml:"runner" default:"auto" enum:"auto gitea forgejo" doc:"Which runner the image has: gitea or forgejo, or auto for that of the server. Gitea's image starts by itself; Forgejo's, of version 12.8 or newer, is given the command forgejo-runner one-job, or daemon with ephemeral: false. With container.command or container.entrypoint it makes no difference."`
@@ -129,12 +132,12 @@ type RunnerConfig []byte
 
 // Limits bounds all pools together.
 type Limits struct {
-	Runners        int     `yaml:"runners" default:"0" min:"0" doc:"Runners of all pools together at most; 0 is no limit."`
+	Runners        int     `yaml:"runners" default:"0" min:"0" doc:"Runners of all pools together at most, also over several servers; 0 is no limit."`
 	CPUs           float64 `yaml:"cpus" default:"0" min:"0" max:"1000000" example:"16" doc:"CPUs of all runners together at most, as their pools' container.cpus say; 0 is no limit."`
 	Memory         int64   `yaml:"memory" default:"0" format:"size" min:"0" example:"32g" doc:"Memory of all runners together at most, as their pools' container.memory say; 0 is no limit."`
 	Reserve        Reserve `yaml:"reserve" doc:"What the runners leave of the machine that Docker runs on; cpus and memory are no more than the rest of it."`
-	Registrations  int     `yaml:"registrations" default:"600" min:"1" doc:"Runners registered per minute at most, a sixth of them at once. It bounds what an unforeseen fault can do to the server."`
-	ParallelStarts int     `yaml:"parallel_starts" default:"8" min:"1" max:"64" doc:"How many runners are started at the same time at most. Where the engine takes more than five seconds for a start it becomes fewer by itself, for as long as it cannot keep up."`
+	Registrations  int     `yaml:"registrations" default:"600" min:"1" doc:"Runners registered per minute at most, a sixth of them at once; with several servers, at each. It bounds what an unforeseen fault can do to the server."`
+	ParallelStarts int     `yaml:"parallel_starts" default:"8" min:"1" max:"64" doc:"How many runners are started at the same time at most; with several servers, for each. Where the engine takes more than five seconds for a start it becomes fewer by itself, for as long as it cannot keep up."`
 
 	Pressure Pressure `yaml:"pressure" restart:"true" doc:"Limits on the load of the machine that the daemon runs on, beyond which nothing new starts; what runs goes on."`
 }

@@ -20,7 +20,7 @@ import (
 func defaults() *Config {
 	token := SecretRef{secretEnv, "SCALER_TEST_TOKEN"}
 	return &Config{
-		Gitea: Gitea{
+		Gitea: &Gitea{
 			URL: "https://git.example.com", InternalURL: "https://git.example.com",
 			APIToken: token, RequestTimeout: 10 * time.Second,
 		},
@@ -80,7 +80,7 @@ func TestEveryKey(t *testing.T) {
 	}
 	pair := &ServerTLS{CertFile: filepath.Join(here, "tls.crt"), KeyFile: filepath.Join(here, "tls.key")}
 	equal(t, got, &Config{
-		Gitea: Gitea{
+		Gitea: &Gitea{
 			URL: "https://git.example.com/gitea", InternalURL: "http://gitea:3000", APIToken: token,
 			TLS: TLS{InsecureSkipVerify: true}, RequestTimeout: 20 * time.Second,
 		},
@@ -157,15 +157,18 @@ func equal(t *testing.T, got, want *Config) {
 	}
 }
 
-// TestEveryKeyIsThere holds the test above and the commented example to the
-// structs.
+// TestEveryKeyIsThere holds the test above and the commented examples to the
+// structs. One of them is for several servers, and excludes gitea.
 func TestEveryKeyIsThere(t *testing.T) {
-	for _, file := range []string{"testdata/every-key.yaml", "../../configs/scaler.yaml"} {
+	for _, file := range []string{"testdata/every-key.yaml", "../../configs/scaler.yaml", "../../configs/servers.yaml"} {
 		data, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
 		walk(reflect.TypeFor[Config](), "", func(path string, k key) {
+			if ofServers := strings.HasPrefix(path, "servers") || k.name == "server"; ofServers != strings.HasSuffix(file, "servers.yaml") {
+				return
+			}
 			if !regexp.MustCompile(`(?m)[ {#-]` + k.name + `:|^` + k.name + `:`).Match(data) {
 				t.Errorf("%s does not show %s", file, path)
 			}

@@ -139,11 +139,11 @@ func (d *decoder) mapping(n *yaml.Node, v reflect.Value, k key, path string) {
 		}
 		present[k.name] = true
 		d.lines[join(path, k.name)] = p.line
-		d.value(p.value, v.Field(k.field), k, join(path, k.name))
+		d.value(p.value, v.FieldByIndex(k.field), k, join(path, k.name))
 	}
 	for _, k := range keys {
 		if !present[k.name] {
-			d.absent(v.Field(k.field), k, join(path, k.name))
+			d.absent(v.FieldByIndex(k.field), k, join(path, k.name))
 		}
 	}
 }
@@ -155,7 +155,7 @@ func (d *decoder) absent(v reflect.Value, k key, path string) {
 		d.report(path, "required: add %s: %s", k.name, k.expected())
 	case isMapping(v.Type()):
 		for _, inner := range keysOf(v.Type()) {
-			d.absent(v.Field(inner.field), inner, join(path, inner.name))
+			d.absent(v.FieldByIndex(inner.field), inner, join(path, inner.name))
 		}
 	case k.hasDefault && k.def != "":
 		var n yaml.Node
@@ -257,7 +257,7 @@ func (d *decoder) secret(n *yaml.Node, v reflect.Value, path string) {
 		}
 		at := join(path, k.name)
 		d.lines[at] = p.line
-		d.value(p.value, reflect.ValueOf(&keys).Elem().Field(k.field), k, at)
+		d.value(p.value, reflect.ValueOf(&keys).Elem().FieldByIndex(k.field), k, at)
 	}
 	ref, ok := keys.ref()
 	switch {

@@ -40,9 +40,9 @@ func keepRestarts(to, running reflect.Value) {
 	for _, k := range keysOf(to.Type()) {
 		switch {
 		case k.restart:
-			to.Field(k.field).Set(running.Field(k.field))
+			to.FieldByIndex(k.field).Set(running.FieldByIndex(k.field))
 		case isMapping(k.typ):
-			keepRestarts(to.Field(k.field), running.Field(k.field))
+			keepRestarts(to.FieldByIndex(k.field), running.FieldByIndex(k.field))
 		}
 	}
 }
@@ -57,7 +57,7 @@ func (d *differ) report(path string, restart bool, format string, args ...any) {
 // mapping compares two structs key by key.
 func (d *differ) mapping(from, to reflect.Value, path string, restart bool) {
 	for _, k := range keysOf(from.Type()) {
-		was, is, at := from.Field(k.field), to.Field(k.field), join(path, k.name)
+		was, is, at := from.FieldByIndex(k.field), to.FieldByIndex(k.field), join(path, k.name)
 		if k.private && was.Kind() != reflect.Map {
 			if !reflect.DeepEqual(was.Interface(), is.Interface()) {
 				d.report(at, restart || k.restart, "changed")

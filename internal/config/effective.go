@@ -31,7 +31,7 @@ func Effects(c *Config) []Effect {
 	var l lister
 	v := reflect.ValueOf(*c)
 	for _, k := range keysOf(v.Type()) {
-		f := v.Field(k.field)
+		f := v.FieldByIndex(k.field)
 		switch {
 		case f.Kind() == reflect.Pointer && f.IsNil():
 		case f.Kind() == reflect.Pointer:
@@ -55,7 +55,7 @@ type lister struct{ list []Effect }
 // mapping adds the keys of a struct.
 func (l *lister) mapping(v reflect.Value, section, prefix string, restart bool) {
 	for _, k := range keysOf(v.Type()) {
-		f, path := v.Field(k.field), join(prefix, k.name)
+		f, path := v.FieldByIndex(k.field), join(prefix, k.name)
 		if f.Kind() == reflect.Pointer {
 			if f.IsNil() {
 				continue

@@ -12,6 +12,7 @@ import (
 // Gateway is the listener that runners register through with the daemon's own
 // registration tokens.
 type Gateway struct {
+	Server           string      `yaml:"server" example:"acme" doc:"With servers: the name of the one that runners are registered at."`
 	Listen           string      `yaml:"listen" required:"true" format:"listen" example:":8088" doc:"Address to listen on, as HOST:PORT; without HOST on all addresses."`
 	PublicURL        string      `yaml:"public_url" required:"true" format:"url" example:"https://runners.example.com" doc:"Base URL under which runners reach the gateway: their instance address."`
 	TLS              *ServerTLS  `yaml:"tls" doc:"Certificate to serve with. Without it the gateway speaks plain HTTP, and then only to loopback and private addresses."`
@@ -42,9 +43,9 @@ type ServerTLS struct {
 // what counts.
 type Webhook struct {
 	Listen    string    `yaml:"listen" required:"true" format:"listen" example:":8089" doc:"Address to listen on, as HOST:PORT."`
-	Path      string    `yaml:"path" default:"/webhook" pattern:"^/[A-Za-z0-9/_.-]*$" rule:"a path that begins with a slash" doc:"Path of the URL that events are sent to."`
+	Path      string    `yaml:"path" default:"/webhook" pattern:"^/[A-Za-z0-9/_.-]*$" rule:"a path that begins with a slash" doc:"Path of the URL that events are sent to. Each of several servers has one of its own: this path, a slash and its name, unless its webhook says otherwise."`
 	PublicURL string    `yaml:"public_url" required:"true" format:"url" example:"http://build-1.internal:8089" doc:"Base URL under which Gitea reaches the listener; path comes after it."`
-	Secret    SecretRef `yaml:"secret" required:"true" doc:"What events are signed with, 16 characters or more."`
+	Secret    SecretRef `yaml:"secret" required:"true" doc:"What events are signed with, 16 characters or more. Of several servers, those without a secret of their own use it."`
 	Create    bool      `yaml:"create" default:"false" doc:"Make the webhook in Gitea at the start, at the scope of each pool. Else scaler webhook create does."`
 }
 
@@ -136,6 +137,7 @@ func validateListeners(d *decoder, c *Config) {
 	}
 	d.checkPorts(c)
 	d.checkWebhook(c.Webhook)
+	validateServerHooks(d, c)
 	if h := c.HTTP; h != nil {
 		d.checkTLS("http.tls", h.TLS)
 		if h.UserHeader != "" && len(h.TrustedProxies) == 0 && d.ok("http.user_header", "http.trusted_proxies") {
@@ -149,11 +151,17 @@ func validateListeners(d *decoder, c *Config) {
 const minWebhookSecret = 16
 
 func (d *decoder) checkWebhook(w *Webhook) {
-	if w == nil || !d.ok("webhook.secret") {
+	if w != nil {
+		d.checkSecret("webhook.secret", w.Secret)
+	}
+}
+
+func (d *decoder) checkSecret(path string, ref SecretRef) {
+	if !d.ok(path) {
 		return
 	}
-	if secret, err := w.Secret.Read(); err == nil && len(secret) < minWebhookSecret {
-		d.report("webhook.secret", "it has %d characters: at least %d are needed, or others could guess it and make the daemon poll", len(secret), minWebhookSecret)
+	if secret, err := ref.Read(); err == nil && len(secret) < minWebhookSecret {
+		d.report(path, "it has %d characters: at least %d are needed, or others could guess it and make the daemon poll", len(secret), minWebhookSecret)
 	}
 }
 

@@ -42,7 +42,7 @@ func example(t *testing.T, name string) string {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	for _, secret := range []string{"api-token", "registration-token", "registry-password", "webhook-secret"} {
+	for _, secret := range []string{"api-token", "registration-token", "registry-password", "webhook-secret", "lab-api-token", "lab-webhook-secret"} {
 		writeSecret(t, filepath.Join(dir, secret), "t0ken-0123456789abcdef\n", 0o600)
 	}
 	for _, name := range []string{"tls.crt", "tls.key"} {

@@ -15,7 +15,7 @@ import (
 // key is what the tags of one struct field say.
 type key struct {
 	name       string
-	field      int // index in its struct
+	field      []int // its place in its struct, as reflect.Value.FieldByIndex wants it
 	typ        reflect.Type
 	doc        string
 	required   bool
@@ -31,13 +31,21 @@ type key struct {
 	private    bool // its value is shown to nobody
 }
 
-// keysOf returns the keys of a mapping that is decoded into the struct type.
+// keysOf returns the keys of a mapping that is decoded into the struct type. Those
+// of an embedded struct stand beside the others.
 func keysOf(t reflect.Type) []key {
 	keys := make([]key, 0, t.NumField())
 	for i := range t.NumField() {
 		f := t.Field(i)
+		if f.Anonymous {
+			for _, k := range keysOf(f.Type) {
+				k.field = append([]int{i}, k.field...)
+				keys = append(keys, k)
+			}
+			continue
+		}
 		k := key{
-			name: f.Tag.Get("yaml"), field: i, typ: f.Type, doc: f.Tag.Get("doc"),
+			name: f.Tag.Get("yaml"), field: []int{i}, typ: f.Type, doc: f.Tag.Get("doc"),
 			required: f.Tag.Get("required") == "true",
 			enum:     strings.Fields(f.Tag.Get("enum")),
 			min:      f.Tag.Get("min"), max: f.Tag.Get("max"),

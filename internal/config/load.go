@@ -165,8 +165,10 @@ func invalidUTF8(data []byte) int {
 
 // complete fills in the values that follow from others.
 func complete(c *Config) {
-	if c.Gitea.InternalURL == "" {
-		c.Gitea.InternalURL = c.Gitea.URL
+	for _, s := range c.servers() {
+		if s.InternalURL == "" {
+			s.InternalURL = s.URL
+		}
 	}
 	for i := range c.Pools {
 		container := &c.Pools[i].Container

@@ -105,7 +105,7 @@ func (p Pool) containerDigest() string {
 	for _, k := range keysOf(v.Type()) {
 		// What is not set is left out, so that a key that comes with a later
 		// scaler makes no other container.
-		if f := v.Field(k.field); !slices.Contains(notOfContainer, k.name) && !unset(f) {
+		if f := v.FieldByIndex(k.field); !slices.Contains(notOfContainer, k.name) && !unset(f) {
 			d.add(k.name, f.Interface())
 		}
 	}

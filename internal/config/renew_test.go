@@ -44,7 +44,7 @@ func TestRecipe(t *testing.T) {
 		t.Error("another scope makes the same recipe")
 	}
 	for _, k := range keysOf(reflect.TypeFor[Container]()) {
-		is := pool(func(p *Pool) { touch(t, reflect.ValueOf(&p.Container).Elem().Field(k.field)) })
+		is := pool(func(p *Pool) { touch(t, reflect.ValueOf(&p.Container).Elem().FieldByIndex(k.field)) })
 		ofHow := k.name == "pull" || k.name == "pull_timeout" || k.name == "registry_auth"
 		if (is.Container == was.Container) != ofHow {
 			t.Errorf("container.%s: another recipe is %v", k.name, is.Container != was.Container)

@@ -53,6 +53,10 @@ func collectSecrets(v reflect.Value, path string, found *[]UsedSecret) {
 			return
 		}
 		for f, field := range v.Fields() {
+			if f.Anonymous {
+				collectSecrets(field, path, found)
+				continue
+			}
 			if name, _, _ := strings.Cut(f.Tag.Get("yaml"), ","); name != "" {
 				collectSecrets(field, strings.TrimPrefix(path+"."+name, "."), found)
 			}

@@ -16,7 +16,7 @@ import (
 // depend on it. What could not be decoded is left out, so that one fault
 // gives one problem.
 func validate(d *decoder, c *Config) {
-	validateGitea(d, c.Gitea)
+	validateServers(d, c)
 	for _, s := range d.secrets {
 		if err := s.ref.check(); err != nil {
 			d.report(s.path, "%s", err)
@@ -31,8 +31,8 @@ func validate(d *decoder, c *Config) {
 	validatePeers(d, c)
 }
 
-func validateGitea(d *decoder, g Gitea) {
-	const path = "gitea.tls.ca_file"
+func validateGitea(d *decoder, g Gitea, path string) {
+	path += ".tls.ca_file"
 	if g.TLS.CAFile == "" || !d.ok(path) {
 		return
 	}
@@ -62,7 +62,7 @@ func parseURL(s string) (string, error) {
 	case u.Hostname() == "":
 		return "", errors.New("the URL has no host: write http://HOST or https://HOST")
 	case u.User != nil:
-		return "", errors.New("the URL has a user name or password in it: remove it; the API token is set in gitea.api_token")
+		return "", errors.New("the URL has a user name or password in it: remove it; the API token is set in api_token")
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
 		return "", errors.New("the URL has a query (?) or fragment (#): remove it")
 	case strings.HasSuffix(strings.TrimRight(u.Path, "/"), "/api/v1"):
@@ -193,17 +193,27 @@ func validateLabels(d *decoder, p Pool, path string) {
 }
 
 func validateLimits(d *decoder, c *Config) {
-	validateCosts(d, c)
+	d.validateBound("limits", c.Limits, c.Pools, func(Pool) bool { return true })
+	for i, s := range c.Servers {
+		bound := Limits{Runners: s.Limits.Runners, CPUs: s.Limits.CPUs, Memory: s.Limits.Memory}
+		d.validateBound(fmt.Sprintf("servers[%d].limits", i), bound, c.Pools, func(p Pool) bool { return p.Server == s.Name })
+	}
+}
+
+// validateBound checks pools that have to fit into the limits at a path.
+func (d *decoder) validateBound(path string, l Limits, pools []Pool, bound func(Pool) bool) {
+	d.validateCosts(path, l, pools, bound)
 	total := 0
-	for i, p := range c.Pools {
+	for i, p := range pools {
 		if !d.ok(fmt.Sprintf("pools[%d].min", i)) {
 			return
 		}
-		total += p.Min
+		if bound(p) {
+			total += p.Min
+		}
 	}
-	const path = "limits.runners"
-	if d.ok("limits", path) && c.Limits.Runners > 0 && total > c.Limits.Runners {
-		d.report(path, "the pools' min add up to %d, more than %d: raise this limit or lower min", total, c.Limits.Runners)
+	if at := path + ".runners"; d.ok(path, at) && l.Runners > 0 && total > l.Runners {
+		d.report(at, "the pools' min add up to %d, more than %d: raise this limit or lower min", total, l.Runners)
 	}
 }
 

@@ -24,8 +24,17 @@ func (c *Config) Warnings() []string {
 				"pool %s: docker_access socket makes its jobs master of this host: use it only for repositories that you trust", p.Name))
 		}
 	}
-	if c.Gitea.TLS.InsecureSkipVerify {
-		warnings = append(warnings, "gitea.tls.insecure_skip_verify: the server's certificate is not checked: set gitea.tls.ca_file instead")
+	for path, g := range c.servers() {
+		if g.TLS.InsecureSkipVerify {
+			warnings = append(warnings, path+".tls.insecure_skip_verify: the server's certificate is not checked: set "+path+".tls.ca_file instead")
+		}
+	}
+	for i, s := range c.Servers {
+		for _, other := range c.Servers[:i] {
+			if s.URL == other.URL {
+				warnings = append(warnings, fmt.Sprintf("servers %s and %s have the same url: where their scopes overlap, both start runners for each job", other.Name, s.Name))
+			}
+		}
 	}
 	return slices.Concat(warnings, c.budgetWarnings(), c.pressureWarnings(), c.swarmWarnings(), c.notificationWarnings())
 }

@@ -34,6 +34,12 @@ func (f *daemonFlags) add(cmd *cobra.Command) {
 type place struct {
 	client   *server.Client
 	stateDir string // empty if only the socket is known
+	servers  []string
+}
+
+// addServerFlag adds the flag that says which of several servers is meant.
+func addServerFlag(cmd *cobra.Command, server *string, what string) {
+	cmd.Flags().StringVar(server, "server", "", "`NAME` of the server "+what+", where there are several")
 }
 
 // find works out where the daemon is. Someone who looks at a running daemon
@@ -51,7 +57,7 @@ func (f *daemonFlags) find(cmd *cobra.Command) (place, error) {
 	places, err := config.FindPlaces(f.config)
 	switch {
 	case err == nil:
-		return place{client: server.NewClient(places.ControlSocket), stateDir: places.StateDir}, nil
+		return place{client: server.NewClient(places.ControlSocket), stateDir: places.StateDir, servers: places.Servers}, nil
 	case cmd.Flags().Changed("config"):
 		return place{}, err
 	case !errors.Is(err, fs.ErrNotExist):

@@ -95,12 +95,12 @@ func (d *demo) clearUp(ctx context.Context, s *stage, figures *demoFigures, err 
 	interrupted := ctx.Err() != nil
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
 	defer cancel()
-	left, listErr := s.parts.engine.List(ctx)
+	left, listErr := s.parts.first().engine.List(ctx)
 	if listErr != nil {
 		err = errors.Join(err, listErr)
 	}
 	for _, c := range left {
-		err = errors.Join(err, s.parts.engine.Remove(ctx, c.ID, true))
+		err = errors.Join(err, s.parts.first().engine.Remove(ctx, c.ID, true))
 	}
 	err = errors.Join(err, s.close(ctx))
 	if interrupted {

@@ -60,7 +60,7 @@ func (d *demo) play(ctx context.Context, s *stage) (*demoFigures, error) {
 	defer stopDaemon()
 	ended := make(chan error, 1)
 	go func() {
-		ended <- runFleet(daemon, s.parts, []service{controlSocket(s.parts, s.socket, s.log, server.WithAudit(s.store.Audit))}, serviceManager(s.parts, s.log), s.log)
+		ended <- runFleet(daemon, s.parts, []service{controlSocket(s.parts, s.socket, s.log, server.WithAudit(s.parts.audit))}, serviceManager(s.parts, s.log), s.log)
 	}()
 	go d.sendJobs(playing, s.gitea)
 

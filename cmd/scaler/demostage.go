@@ -101,11 +101,11 @@ func (d *demo) setUp(ctx context.Context, s *stage) error {
 	if err != nil {
 		return err
 	}
-	s.parts, err = wire(cfg, s.store, s.log, func(c *pool.Config) { c.OnRemoved = d.add })
+	s.parts, err = wire(cfg, stores{s.store}, s.log, func(c *pool.Config) { c.OnRemoved = d.add })
 	if err != nil {
 		return err
 	}
-	if err := selfImage(ctx, s.parts.engine, s.image); err != nil {
+	if err := selfImage(ctx, s.parts.first().engine, s.image); err != nil {
 		return err
 	}
 	s.socket, err = server.Listen(s.path)
@@ -175,8 +175,8 @@ func (s *stage) close(ctx context.Context) error {
 	if s.gitea != nil {
 		s.gitea.Close()
 	}
-	if s.parts.engine != nil {
-		errs = append(errs, s.parts.engine.RemoveImage(ctx, s.image), s.parts.engine.Close())
+	if len(s.parts.sites) > 0 {
+		errs = append(errs, s.parts.first().engine.RemoveImage(ctx, s.image), s.parts.close())
 	}
 	if s.store != nil {
 		errs = append(errs, s.store.Close())

@@ -61,6 +61,7 @@ The exit code is 1 if something has failed. A warning does not change it.`,
 // doctorFlags say what is looked at.
 type doctorFlags struct {
 	config string
+	server string
 	unit   string
 	asJSON bool
 	job    bool
@@ -69,6 +70,7 @@ type doctorFlags struct {
 
 func (f *doctorFlags) add(cmd *cobra.Command) {
 	addConfigFlag(cmd, &f.config)
+	addServerFlag(cmd, &f.server, "that is looked at")
 	addJSONFlag(cmd, &f.asJSON)
 	cmd.Flags().BoolVar(&f.job, "job", false, "start one runner, see it online in Gitea, and take it away again")
 	cmd.Flags().StringVar(&f.pool, "pool", "", "`POOL` that --job starts a runner of (default the first one)")

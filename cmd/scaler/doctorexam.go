@@ -68,7 +68,7 @@ func newExam(ctx context.Context, flags doctorFlags) *exam {
 	e.unit = findUnit(ctx, flags.unit, flags.config)
 	e.fault = e.takeCredentials()
 	if e.fault == nil {
-		e.cfg, e.fault = config.Load(flags.config)
+		e.cfg, e.fault = loadFor(flags.config, flags.server)
 	}
 	e.user = serviceUser(e.unit, flags.config)
 	log := slog.New(slog.DiscardHandler)

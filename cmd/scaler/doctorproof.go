@@ -135,7 +135,7 @@ func newProof(cfg *config.Config) (*proof, error) {
 			p.scope = t.Scope
 		}
 	}
-	if p.parts, err = wire(cfg, store, slog.New(slog.DiscardHandler)); err != nil {
+	if p.parts, err = wire(cfg, stores{store}, slog.New(slog.DiscardHandler)); err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
 	return p, nil
@@ -206,12 +206,12 @@ func (p *proof) close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, proofDrain)
 	defer cancel()
 	var errs []error
-	containers, err := p.parts.engine.List(ctx)
+	containers, err := p.parts.first().engine.List(ctx)
 	errs = append(errs, err)
 	for _, c := range containers {
 		errs = append(errs, fmt.Errorf("container of %s", c.Runner))
 	}
-	runners, err := p.parts.gitea.Runners(ctx, p.scope)
+	runners, err := p.parts.first().gitea.Runners(ctx, p.scope)
 	if !errors.Is(err, plan.ErrUnsupported) { // then its identity is kept for the next
 		errs = append(errs, err)
 	}
@@ -219,5 +219,5 @@ func (p *proof) close(ctx context.Context) error {
 	for _, r := range left {
 		errs = append(errs, fmt.Errorf("runner %s in Gitea", r.Name))
 	}
-	return errors.Join(append(errs, p.parts.engine.Close(), p.store.Close())...)
+	return errors.Join(append(errs, p.parts.close(), p.store.Close())...)
 }

@@ -276,7 +276,7 @@ func TestProofIsNoDaemon(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer p.parts.engine.Close()
+	defer p.parts.close()
 	defer p.store.Close()
 	if id := p.store.Instance(); id == "" || id == "5ca1e4000001" {
 		t.Errorf("its instance is %q", id)

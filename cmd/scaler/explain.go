@@ -10,13 +10,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"scaler.io/scaler/internal/plan"
+	"scaler.io/scaler/internal/pool"
 	"scaler.io/scaler/internal/server"
 )
 
 func newExplainCommand() *cobra.Command {
 	var flags daemonFlags
 	var labels []string
-	var repo string
+	var repo, of string
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use: "explain [JOB | --labels LABEL,... [--repo OWNER/NAME]]", Short: "Say what becomes of a job, why and when, pool by pool",
@@ -25,7 +26,8 @@ what is done about it, and what has to happen first.
 
 JOB is the id of a job, as in scaler status, or the address of its page in Gitea.
 With --labels the answer is for a job with that runs-on, as if it were queued now
-as the youngest. Give --repo if any pool is not for the whole server.
+as the youngest. Give --repo if any pool is not for the whole server. Where there
+are several servers, each counts its own jobs: --server says which is meant.
 
 A running daemon answers by its last cycle. If there is none, Gitea and Docker are
 asked as --config says.`,
@@ -44,9 +46,12 @@ asked as --config says.`,
 			if err != nil {
 				return err
 			}
+			q.Server = of
 			e, err := decided(cmd, &flags,
 				func(ctx context.Context, c *server.Client) (plan.Explanation, error) { return c.Explain(ctx, q) },
-				func(v plan.View) (plan.Explanation, error) { return v.Explain(q) })
+				func(ctx context.Context, fleet *pool.Group) (plan.Explanation, error) {
+					return fleet.ExplainOnce(ctx, q)
+				})
 			if err != nil {
 				return err
 			}
@@ -56,6 +61,7 @@ asked as --config says.`,
 	flags.add(cmd)
 	addJSONFlag(cmd, &asJSON)
 	cmd.Flags().StringSliceVarP(&labels, "labels", "l", nil, "the runs-on of a job that might come; empty for a job without one")
+	addServerFlag(cmd, &of, "whose job it is")
 	cmd.Flags().StringVarP(&repo, "repo", "r", "", "its repository, as OWNER/NAME")
 	return cmd
 }

@@ -13,11 +13,10 @@ import (
 	"scaler.io/scaler/internal/gitea"
 	"scaler.io/scaler/internal/plan"
 	"scaler.io/scaler/internal/pool"
-	"scaler.io/scaler/internal/state"
 )
 
-// newGateway makes the gateway of the configuration.
-func newGateway(cfg *config.Config, p parts, store *state.Store, fleet *ownRunners, log *slog.Logger) (*gateway.Gateway, error) {
+// newGateway makes the gateway of the configuration, for its server.
+func newGateway(cfg *config.Config, s *site, fleet *ownRunners, log *slog.Logger) (*gateway.Gateway, error) {
 	upstream, err := url.Parse(cfg.Gitea.InternalURL)
 	if err != nil {
 		return nil, fmt.Errorf("read gitea.internal_url: %w", err)
@@ -32,7 +31,7 @@ func newGateway(cfg *config.Config, p parts, store *state.Store, fleet *ownRunne
 		AllowGiteaTokens: g.AllowGiteaTokens, AllowPlainHTTP: g.AllowPlainHTTP, PassAll: g.PassThrough == config.PassAll,
 		TrustedProxies: config.Networks(g.TrustedProxies), PerToken: g.PerToken, Version: readBuildInfo().Version,
 	}, gateway.Ports{
-		Enroller: gateway.Upstream{Registrar: p.registrar, Relay: p.gitea}, Forge: p.gitea, Verifier: verifier{p.gitea}, Store: store, Fleet: fleet,
+		Enroller: gateway.Upstream{Registrar: s.registrar, Relay: s.gitea}, Forge: s.gitea, Verifier: verifier{s.gitea}, Store: s.store, Fleet: fleet,
 	}, log), nil
 }
 

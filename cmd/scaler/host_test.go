@@ -12,7 +12,6 @@ import (
 
 	"scaler.io/scaler/internal/config"
 	"scaler.io/scaler/internal/plan"
-	"scaler.io/scaler/internal/state"
 )
 
 // writePressure writes a good configuration with limits on the free space of a
@@ -91,11 +90,11 @@ func TestDaemonWithoutPressureLimitsMeasuresNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := wire(cfg, &state.Store{}, slog.New(slog.DiscardHandler))
+	p, err := wire(cfg, stores{{}}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer p.engine.Close()
+	defer p.first().engine.Close()
 	p.measure(t.Context())()
 	if p.host != nil {
 		t.Errorf("there is %+v", p.host)

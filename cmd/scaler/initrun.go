@@ -167,6 +167,9 @@ func lookBack(path string) previous {
 			was.fault = nil
 		}
 	}
+	if was.cfg != nil && was.cfg.Gitea == nil {
+		was.cfg, was.fault = nil, errors.New("it names several servers, which scaler init does not write: edit it by hand, and look at it with scaler doctor")
+	}
 	was.exists = was.cfg != nil || was.fault != nil
 	if was.cfg != nil {
 		was.token, _ = was.cfg.Gitea.APIToken.Read() // it is asked for if it cannot be read

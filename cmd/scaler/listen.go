@@ -4,15 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
+	"strings"
 	"time"
 
 	"scaler.io/scaler/internal/config"
 	"scaler.io/scaler/internal/gateway"
 	"scaler.io/scaler/internal/plan"
 	"scaler.io/scaler/internal/server"
-	"scaler.io/scaler/internal/state"
 	"scaler.io/scaler/internal/webhook"
 )
 
@@ -24,7 +25,7 @@ type service struct {
 
 // listen opens all that the daemon listens on, and returns what serves there.
 // If one of them cannot be opened, the others are closed again.
-func listen(cfg *config.Config, p parts, store *state.Store, reload reloadFunc, log *slog.Logger) (services []service, err error) {
+func listen(cfg *config.Config, p parts, reload reloadFunc, log *slog.Logger) (services []service, err error) {
 	var open []net.Listener
 	defer func() {
 		if err != nil {
@@ -38,7 +39,7 @@ func listen(cfg *config.Config, p parts, store *state.Store, reload reloadFunc, 
 		return nil, err
 	}
 	open = append(open, control)
-	options := []server.Option{server.WithReload(reload), server.WithBackup(store.WriteTo), server.WithAudit(store.Audit)}
+	options := []server.Option{server.WithReload(reload), server.WithBackup(p.backup), server.WithAudit(p.audit)}
 	if g := p.gateway; g != nil {
 		if err := g.Load(); err != nil {
 			return nil, err
@@ -60,14 +61,14 @@ func listen(cfg *config.Config, p parts, store *state.Store, reload reloadFunc, 
 			return nil, fmt.Errorf("open webhook.listen: %w", err)
 		}
 		open = append(open, l)
-		events := webhook.New(webhook.Config{Path: h.Path, Secret: h.Secret.Read, Other: p.fleet.Sign}, func(e webhook.Event) {
-			p.fleet.Tell(plan.JobEvent{Status: e.Action, Job: e.Job, At: time.Now(), Attempt: e.Attempt, Started: e.Started})
-			if e.Action != "waiting" { // on other jobs, which have events of their own
-				p.fleet.Announce(announcedBy(e))
-			}
-		}, log)
+		var receivers []*webhook.Receiver
+		for _, s := range p.sites {
+			w, log := cfg.ForServer(s.server).Webhook, serverLog(log, s.server)
+			receivers = append(receivers, webhook.New(webhook.Config{Path: w.Path, Secret: w.Secret.Read, Other: s.manager.Sign}, s.takeEvent, log))
+			log.Info("webhook listens", "address", l.Addr().String(), "url", h.PublicURL+w.Path)
+		}
+		events := receivers[0].With(receivers[1:]...)
 		services = append(services, service{"webhook", func(ctx context.Context) error { return events.Serve(ctx, l) }})
-		log.Info("webhook listens", "address", l.Addr().String(), "url", h.PublicURL+h.Path)
 	}
 	if h := cfg.HTTP; h != nil {
 		l, err := listenTLS(h.Listen, h.TLS, log)
@@ -75,13 +76,55 @@ func listen(cfg *config.Config, p parts, store *state.Store, reload reloadFunc, 
 			return nil, fmt.Errorf("open http.listen: %w", err)
 		}
 		open = append(open, l)
-		web := newWeb(cfg, p, store, reload, log)
+		web := newWeb(cfg, p, reload, log)
 		services = append(services,
 			service{"pages", func(ctx context.Context) error { return web.Serve(ctx, l) }},
 			service{"charts", p.trend.Run})
 		log.Info("pages listen", "address", l.Addr().String(), "tls", h.TLS != nil)
 	}
 	return append(services, controlSocket(p, control, log, options...)), nil
+}
+
+// takeEvent takes an event of the server's webhook.
+func (s *site) takeEvent(e webhook.Event) {
+	s.manager.Tell(plan.JobEvent{Status: e.Action, Job: e.Job, At: time.Now(), Attempt: e.Attempt, Started: e.Started})
+	if e.Action != "waiting" { // on other jobs, which have events of their own
+		s.manager.Announce(announcedBy(e))
+	}
+}
+
+// backup writes a copy of the records of one server; without a name, of the first.
+// The error wraps plan.ErrNotFound.
+func (p parts) backup(w io.Writer, server string) (int64, error) {
+	s, err := p.at(server)
+	if err != nil {
+		return 0, err
+	}
+	return s.store.WriteTo(w)
+}
+
+// audit reads the audit log of one server; without a name, of the first. The error
+// wraps plan.ErrNotFound.
+func (p parts) audit(server string, after uint64, limit int) ([]plan.AuditEntry, error) {
+	s, err := p.at(server)
+	if err != nil {
+		return nil, err
+	}
+	return s.store.Audit(after, limit)
+}
+
+// at is what the daemon has for a server; without a name, for the first. The error
+// wraps plan.ErrNotFound.
+func (p parts) at(server string) (*site, error) {
+	if server == "" {
+		return p.first(), nil
+	}
+	for _, s := range p.sites {
+		if s.server == server {
+			return s, nil
+		}
+	}
+	return nil, fmt.Errorf("server %s: %w: the servers are %s", server, plan.ErrNotFound, strings.Join(p.fleet.Servers(), ", "))
 }
 
 // announcedBy returns the job that an event says waits for a runner, 0 if it

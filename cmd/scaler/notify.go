@@ -15,13 +15,13 @@ import (
 const toldFile = "notified.json"
 
 // newNotifier makes what tells others of the events in the journal.
-func newNotifier(cfg *config.Config, p parts, instance string, log *slog.Logger) (*notifier.Notifier, error) {
-	transport, err := gitea.NewTransport(gitea.Options{CAFile: cfg.Gitea.TLS.CAFile})
+func newNotifier(cfg *config.Config, p parts, log *slog.Logger) (*notifier.Notifier, error) {
+	transport, err := gitea.NewTransport(gitea.Options{CAFile: firstServer(cfg).Gitea.TLS.CAFile})
 	if err != nil {
 		return nil, err
 	}
 	return notifier.New(notifier.Config{
-		Host: hostName(), Instance: instance, Version: readBuildInfo().Version,
+		Host: hostName(), Instance: p.first().store.Instance(), Version: readBuildInfo().Version,
 		Events: p.journal, Status: p.fleet.Status, Memory: filepath.Join(cfg.StateDir, toldFile),
 		Transport: transport, Meter: p.delivered, Problem: p.fleet.NoteProblem, Log: log,
 	}, notificationTargets(cfg)), nil

@@ -84,7 +84,7 @@ func (t *notifyTest) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	transport, err := gitea.NewTransport(gitea.Options{CAFile: cfg.Gitea.TLS.CAFile})
+	transport, err := gitea.NewTransport(gitea.Options{CAFile: firstServer(cfg).Gitea.TLS.CAFile})
 	if err != nil {
 		return err
 	}

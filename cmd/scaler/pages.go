@@ -16,19 +16,32 @@ import (
 type reloadFunc = func(ctx context.Context) (server.Reloaded, error)
 
 // newWeb makes the pages of the configuration.
-func newWeb(cfg *config.Config, p parts, store *state.Store, reload reloadFunc, log *slog.Logger) *server.Web {
+func newWeb(cfg *config.Config, p parts, reload reloadFunc, log *slog.Logger) *server.Web {
 	h := cfg.HTTP
 	web := server.WebConfig{
 		Passwords: h.PasswordFile, UserHeader: h.UserHeader, TrustedProxies: config.Networks(h.TrustedProxies), ReadersLogIn: h.Read == config.ReadLogin,
 		RunnerImage: h.RunnerImage, Secure: h.TLS != nil, Calls: p.calls, Meter: p.meter, Notifications: p.delivered, Explain: p.fleet.Explain,
 		Actions: p.fleet, Log: p.fleet.Logs, Reload: reload, Trends: p.trend, Journal: p.journal, Settings: func() []server.Setting { return webSettings(p.running.Load()) },
-		Audit: func(e plan.AuditEntry) error { return store.PutOrders(state.Orders{Audit: []plan.AuditEntry{e}}) },
+		Audit: func(e plan.AuditEntry) error {
+			return p.first().store.PutOrders(state.Orders{Audit: []plan.AuditEntry{e}})
+		},
 	}
 	if p.gateway == nil {
 		return server.NewWeb(web, p.fleet, nil, log)
 	}
-	web.GatewayURL, web.Scopes = cfg.Gateway.PublicURL, p.registrar.Scopes
+	web.GatewayURL, web.Scopes = cfg.Gateway.PublicURL, p.atGateway(cfg).registrar.Scopes
 	return server.NewWeb(web, p.fleet, p.gateway, log)
+}
+
+// atGateway is what the daemon has for the server that the gateway registers
+// runners at.
+func (p parts) atGateway(cfg *config.Config) *site {
+	for _, s := range p.sites {
+		if s.server == cfg.Gateway.Server {
+			return s
+		}
+	}
+	return p.first()
 }
 
 // webSettings are those that hold, for people.

@@ -193,7 +193,7 @@ func (d *shownDaemon) reload() {
 // wantAudit expects what was done in the audit log, with who did it.
 func (d *shownDaemon) wantAudit(actions ...string) {
 	d.t.Helper()
-	entries, err := d.client.Audit(d.t.Context(), 0, 0)
+	entries, err := d.client.Audit(d.t.Context(), "", 0, 0)
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -228,19 +228,19 @@ func wired(t *testing.T, more string) (*config.Config, parts, *state.Store) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { store.Close() })
-	p, err := wire(cfg, store, slog.New(slog.DiscardHandler))
+	p, err := wire(cfg, stores{store}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { p.engine.Close() })
+	t.Cleanup(func() { p.close() })
 	return cfg, p, store
 }
 
 func TestWhoMayLookIsConfigured(t *testing.T) {
 	for read, want := range map[string]int{"": http.StatusOK, ", read: anyone": http.StatusOK, ", read: login": http.StatusSeeOther} {
-		cfg, p, store := wired(t, "http: {listen: \"127.0.0.1:9180\""+read+"}\n")
+		cfg, p, _ := wired(t, "http: {listen: \"127.0.0.1:9180\""+read+"}\n")
 		w := httptest.NewRecorder()
-		newWeb(cfg, p, store, nil, slog.New(slog.DiscardHandler)).Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/queue", nil))
+		newWeb(cfg, p, nil, slog.New(slog.DiscardHandler)).Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/queue", nil))
 		if w.Code != want {
 			t.Errorf("%q: %d, want %d", read, w.Code, want)
 		}

@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"scaler.io/scaler/internal/config"
-	"scaler.io/scaler/internal/plan"
+	"scaler.io/scaler/internal/pool"
 	"scaler.io/scaler/internal/server"
 )
 
@@ -38,14 +38,15 @@ If there is none, Gitea and Docker are asked as --config says.`,
 // planned gets a plan from the daemon or makes one.
 func planned(cmd *cobra.Command, flags *daemonFlags) (server.Plan, error) {
 	fromDaemon := func(ctx context.Context, c *server.Client) (server.Plan, error) { return c.Plan(ctx) }
-	return decided(cmd, flags, fromDaemon, func(v plan.View) (server.Plan, error) {
-		return server.NewPlan(plan.Compute(v.Spec, v.Snap)), nil
+	return decided(cmd, flags, fromDaemon, func(ctx context.Context, fleet *pool.Group) (server.Plan, error) {
+		p, err := fleet.PreviewOnce(ctx)
+		return server.NewPlan(p), err
 	})
 }
 
 // decided asks the daemon for a decision or, if none is running, makes it from
 // what the daemon would see, and says so.
-func decided[T any](cmd *cobra.Command, flags *daemonFlags, ask func(context.Context, *server.Client) (T, error), decide func(plan.View) (T, error)) (T, error) {
+func decided[T any](cmd *cobra.Command, flags *daemonFlags, ask func(context.Context, *server.Client) (T, error), decide func(context.Context, *pool.Group) (T, error)) (T, error) {
 	d, err := flags.find(cmd)
 	if err != nil {
 		return *new(T), err
@@ -59,11 +60,12 @@ func decided[T any](cmd *cobra.Command, flags *daemonFlags, ask func(context.Con
 		return *new(T), err
 	}
 	fmt.Fprintf(cmd.ErrOrStderr(), "scaler: no daemon answers at %s: this was made from %s\n", d.client.Path(), flags.config)
-	v, err := viewOffline(cmd.Context(), cfg, newLogger(cfg.Log, cmd.ErrOrStderr()))
+	fleet, end, err := offline(cmd.Context(), cfg, newLogger(cfg.Log, cmd.ErrOrStderr()))
 	if err != nil {
 		return *new(T), err
 	}
-	return decide(v)
+	defer end()
+	return decide(cmd.Context(), fleet)
 }
 
 // writePlan writes a plan for people.

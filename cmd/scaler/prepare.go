@@ -37,6 +37,16 @@ func newPreparation(cfg config.Docker, engine preparer, log *slog.Logger) *prepa
 	return p
 }
 
+// preparations are those of all servers. What their pools need is made ready for
+// each, since each sees its own containers only.
+func (p parts) preparations(cfg *config.Config, log *slog.Logger) []*preparation {
+	var all []*preparation
+	for _, s := range p.sites {
+		all = append(all, newPreparation(cfg.Docker, s.engine, serverLog(log, s.server)))
+	}
+	return all
+}
+
 func (p *preparation) set(cfg config.Docker) {
 	p.prepare, p.refresh = p.engine.Prepare, cfg.Refresh
 	if !cfg.Prepull {

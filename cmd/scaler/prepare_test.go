@@ -21,7 +21,6 @@ import (
 	"scaler.io/scaler/internal/config"
 	"scaler.io/scaler/internal/docker"
 	"scaler.io/scaler/internal/plan"
-	"scaler.io/scaler/internal/state"
 )
 
 // unready is what is wrong with one pool's image.
@@ -146,18 +145,18 @@ func TestPreparationOfTheConfiguration(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			p, err := wire(cfg, &state.Store{}, slog.New(slog.DiscardHandler))
+			p, err := wire(cfg, stores{{}}, slog.New(slog.DiscardHandler))
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer p.engine.Close()
-			if !newPreparation(cfg.Docker, p.engine, slog.New(slog.DiscardHandler)).attempt(t.Context()) {
+			defer p.first().engine.Close()
+			if !newPreparation(cfg.Docker, p.first().engine, slog.New(slog.DiscardHandler)).attempt(t.Context()) {
 				t.Error("not prepared")
 			}
 			if got := asked(); !slices.Equal(got, tc.ahead) {
 				t.Errorf("ahead Docker is asked %q, want %q", got, tc.ahead)
 			}
-			if err := p.engine.EnsureImage(t.Context(), "linux"); err != nil {
+			if err := p.first().engine.EnsureImage(t.Context(), "linux"); err != nil {
 				t.Error(err)
 			}
 			if got := asked(); !slices.Equal(got, tc.start) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -17,10 +18,27 @@ import (
 	"scaler.io/scaler/internal/server"
 )
 
-// target is what a configuration is taken over by.
-type target interface {
-	Reconfigure(ctx context.Context, cfg pool.Config) error
-	NoteConfig(ctx context.Context, c plan.ConfigStatus) error
+// reloadSite is what a configuration is taken over by for one server.
+type reloadSite struct {
+	server   string // its name, empty where there is only one
+	instance string
+	// setPools changes what containers are made from; its error changes nothing.
+	setPools  func(*config.Config) error
+	setTokens func(tokens []register.Token, perMinute int)
+	// reconfigure has the loop go on with it, or with an error as before.
+	reconfigure func(ctx context.Context, cfg pool.Config) error
+}
+
+// reloads are what takes a configuration over for the servers.
+func (p parts) reloads() []reloadSite {
+	var all []reloadSite
+	for _, s := range p.sites {
+		all = append(all, reloadSite{server: s.server, instance: s.store.Instance(), setTokens: s.registrar.SetTokens,
+			setPools:    func(c *config.Config) error { return s.engine.SetPools(dockerPools(c), pullHolds(c.Docker)) },
+			reconfigure: func(ctx context.Context, cfg pool.Config) error { return p.fleet.Reconfigure(ctx, s.server, cfg) },
+		})
+	}
+	return all
 }
 
 // reloader takes over the configuration file while the daemon runs. Whatever is
@@ -29,11 +47,11 @@ type reloader struct {
 	path  string
 	log   *slog.Logger
 	level *slog.LevelVar
-	fleet target
-	// setPools changes what containers are made from; its error changes nothing.
-	setPools  func(*config.Config) error
-	setTokens func(tokens []register.Token, perMinute int)
-	tell      func(plan.Event)
+	sites []reloadSite
+	// setLimits changes what binds all servers together, nil with only one.
+	setLimits  func(*config.Config)
+	noteConfig func(ctx context.Context, c plan.ConfigStatus) error
+	tell       func(plan.Event)
 	// taken is told of a configuration that was taken over.
 	taken func(*config.Config)
 	// reloading is told when a reload begins, and its result when that is over;
@@ -113,24 +131,64 @@ func (r *reloader) take(ctx context.Context, data []byte) (server.Reloaded, erro
 	return out, nil
 }
 
-// apply takes over a configuration, or nothing of it.
+// apply takes over a configuration. For each server that is all of it, or nothing
+// with an error: what one of them cannot take over now keeps it from no other, and
+// is tried again with the next look at the file.
 func (r *reloader) apply(ctx context.Context, next *config.Config) error {
 	for _, p := range next.Pools {
-		if p.Registration == config.RegisterByContainer && next.Gateway == nil {
+		switch {
+		case !r.runs(p.Server):
+			return fmt.Errorf("pool %s is of %s, which does not run yet: restart scaler to take the file over", p.Name, serverText(p.Server))
+		case p.Registration == config.RegisterByContainer && next.Gateway == nil:
 			return fmt.Errorf("pool %s registers its runners by the gateway, which does not run yet: restart scaler to take the file over", p.Name)
 		}
 	}
-	if err := r.setPools(next); err != nil {
+	for _, t := range next.RegistrationTokens {
+		if !r.runs(t.Server) {
+			return fmt.Errorf("registration token %s is of %s, which does not run yet: restart scaler to take the file over", t.Name, serverText(t.Server))
+		}
+	}
+	if r.setLimits != nil {
+		r.setLimits(next)
+	}
+	errs := make([]error, len(r.sites))
+	var all sync.WaitGroup
+	for i, s := range r.sites {
+		all.Go(func() { errs[i] = s.apply(ctx, next.ForServer(s.server), r.running.ForServer(s.server)) })
+	}
+	all.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	r.level.Set(next.Log.Level)
+	return nil
+}
+
+// runs reports whether the daemon runs for a server.
+func (r *reloader) runs(server string) bool {
+	return slices.ContainsFunc(r.sites, func(s reloadSite) bool { return s.server == server })
+}
+
+// serverText names a server, of which the one of gitea has no name.
+func serverText(name string) string {
+	if name == "" {
+		return "the server under gitea"
+	}
+	return "server " + name
+}
+
+// apply takes over a configuration for the server, or nothing of it.
+func (s reloadSite) apply(ctx context.Context, next, running *config.Config) error {
+	if err := s.setPools(next); err != nil {
 		return err
 	}
 	// Tokens come before the pools that use them.
-	r.setTokens(registrationTokens(next), next.Limits.Registrations)
-	if err := r.fleet.Reconfigure(ctx, fleetConfig(next, r.instance)); err != nil {
+	s.setTokens(registrationTokens(next), next.Limits.Registrations)
+	if err := s.reconfigure(ctx, fleetConfig(next, s.instance)); err != nil {
 		// Back to what the fleet still runs with.
-		r.setTokens(registrationTokens(r.running), r.running.Limits.Registrations)
-		return errors.Join(err, r.setPools(r.running))
+		s.setTokens(registrationTokens(running), running.Limits.Registrations)
+		return errors.Join(err, s.setPools(running))
 	}
-	r.level.Set(next.Log.Level)
 	return nil
 }
 
@@ -163,7 +221,7 @@ func (r *reloader) counts(outcome string) {
 // note shows the status. It is the loop that logs what is wrong.
 func (r *reloader) note(ctx context.Context, status plan.ConfigStatus) {
 	r.noted = status
-	if err := r.fleet.NoteConfig(ctx, status); err != nil {
+	if err := r.noteConfig(ctx, status); err != nil {
 		r.log.Debug("state of the configuration not shown", "err", err)
 	}
 }

@@ -49,11 +49,14 @@ func reloading(t *testing.T) (r *reloader, f *fakeTarget, text string, log *byte
 	cfg, err := config.Load(path)
 	must(t, err)
 	f, log = &fakeTarget{pools: cfg, tokens: registrationTokens(cfg), rate: cfg.Limits.Registrations}, &bytes.Buffer{}
-	r = &reloader{path: path, log: slog.New(slog.NewTextHandler(log, nil)), level: new(slog.LevelVar), fleet: f, running: cfg,
-		setPools:  func(c *config.Config) error { f.pools = c; return nil },
-		setTokens: func(tokens []register.Token, perMinute int) { f.tokens, f.rate = tokens, perMinute },
-		taken:     func(*config.Config) { f.told++ },
-		tell:      func(e plan.Event) { f.events = append(f.events, e.Kind) },
+	r = &reloader{path: path, log: slog.New(slog.NewTextHandler(log, nil)), level: new(slog.LevelVar), running: cfg, noteConfig: f.NoteConfig,
+		sites: []reloadSite{{
+			setPools:    func(c *config.Config) error { f.pools = c; return nil },
+			setTokens:   func(tokens []register.Token, perMinute int) { f.tokens, f.rate = tokens, perMinute },
+			reconfigure: f.Reconfigure,
+		}},
+		taken: func(*config.Config) { f.told++ },
+		tell:  func(e plan.Event) { f.events = append(f.events, e.Kind) },
 	}
 	r.begin(t.Context())
 	return r, f, string(data), log

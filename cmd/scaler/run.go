@@ -12,7 +12,6 @@ import (
 	"scaler.io/scaler/internal/config"
 	"scaler.io/scaler/internal/gitea"
 	"scaler.io/scaler/internal/plan"
-	"scaler.io/scaler/internal/state"
 )
 
 // probeTimeout bounds the look at the server's version at the start.
@@ -49,61 +48,60 @@ process at once, which loses nothing either.`,
 // runDaemon runs the daemon until ctx ends.
 func runDaemon(ctx context.Context, path string, cfg *config.Config, level *slog.LevelVar, hangups <-chan os.Signal, log *slog.Logger) error {
 	saveMemory()
-	if err := useInstance(cfg); err != nil {
-		return err
-	}
-	store, err := state.OpenOrRecover(cfg.StateDir, log)
+	opened, err := openStores(cfg, log)
 	if err != nil {
 		return err
 	}
-	defer store.Close()
-	p, err := wire(cfg, store, log)
+	defer opened.close()
+	p, err := wire(cfg, opened, log)
 	if err != nil {
 		return err
 	}
-	defer p.engine.Close()
-	ready := newPreparation(cfg.Docker, p.engine, log)
+	defer p.close()
+	ready := p.preparations(cfg, log)
 	manager := serviceManager(p, log)
-	tell, err := newNotifier(cfg, p, store.Instance(), log)
+	tell, err := newNotifier(cfg, p, log)
 	if err != nil {
 		return err
 	}
-	reloads := &reloader{path: path, log: log, level: level, fleet: p.fleet, instance: store.Instance(), running: cfg,
-		setPools:  func(c *config.Config) error { return p.engine.SetPools(dockerPools(c), pullHolds(c.Docker)) },
-		setTokens: p.registrar.SetTokens, tell: p.journal.Add,
+	reloads := &reloader{path: path, log: log, level: level, running: cfg, sites: p.reloads(), noteConfig: p.fleet.NoteConfig, tell: p.journal.Add,
 		taken: func(c *config.Config) {
 			p.running.Store(c)
-			ready.change(c.Docker)
+			for _, r := range ready {
+				r.change(c.Docker)
+			}
 			tell.SetTargets(notificationTargets(c))
 		},
 		reloading: manager.reloading, count: p.meter.Reloaded,
 	}
-	servers, err := listen(cfg, p, store, reloads.Reload, log)
+	if p.ledger != nil {
+		reloads.setLimits = func(c *config.Config) { p.ledger.SetLimits(sharedLimits(c)) }
+	}
+	servers, err := listen(cfg, p, reloads.Reload, log)
 	if err != nil {
 		return err
 	}
 	servers = append(servers, service{"notifications", tell.Run})
-	log.Info("scaler starts", "version", readBuildInfo().Version, "instance", store.Instance(), "gitea", cfg.Gitea.InternalURL,
-		"pools", len(cfg.Pools), "state", store.Path(), "control", cfg.ControlSocket)
+	for _, s := range p.sites {
+		view := cfg.ForServer(s.server)
+		serverLog(log, s.server).Info("scaler starts", "version", readBuildInfo().Version, "instance", s.store.Instance(), "gitea", view.Gitea.InternalURL,
+			"pools", len(view.Pools), "state", s.store.Path(), "control", cfg.ControlSocket)
+	}
 	go func() {
 		reloads.begin(ctx)
 		(&edits{path: path, poll: editsPoll, log: log, hangups: hangups, take: reloads.take, reload: reloads.Reload}).follow(ctx)
 	}()
-	go ready.follow(ctx)
+	for _, r := range ready {
+		go r.follow(ctx)
+	}
 	if cfg.Webhook != nil && cfg.Webhook.Create {
-		go makeHooks(ctx, cfg, p.gitea, log)
+		for _, s := range p.sites {
+			go makeHooks(ctx, cfg.ForServer(s.server), s.gitea, serverLog(log, s.server))
+		}
 	}
 	p.journal.Add(plan.Event{Kind: plan.EventDaemonStarted, Text: "version " + readBuildInfo().Version})
 	defer p.measure(ctx)()
 	return runFleet(ctx, p, servers, manager, log)
-}
-
-// useInstance has the state directory take the instance id that is configured.
-func useInstance(cfg *config.Config) error {
-	if cfg.Instance == "" {
-		return nil
-	}
-	return state.UseInstance(cfg.StateDir, cfg.Instance)
 }
 
 // runFleet runs the fleet and what serves beside it. That stays while the
@@ -124,7 +122,9 @@ func runFleet(ctx context.Context, p parts, servers []service, manager *systemd,
 			served <- err
 		}()
 	}
-	go introduce(ctx, p.gitea, log)
+	for _, s := range p.sites {
+		go introduce(ctx, s.gitea, serverLog(log, s.server))
+	}
 	defer manager.start()()
 	p.fleet.OnReady(func() {
 		manager.isReady()

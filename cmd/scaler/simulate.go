@@ -22,6 +22,7 @@ import (
 // simulateFlags say what is replayed, and how.
 type simulateFlags struct {
 	config string
+	server string
 	trace  string
 	made   string // size of a load that is made up
 	// fromGitea is how far back the server's jobs are taken.
@@ -61,6 +62,7 @@ a month, by the rhythm of people at work, which the first pools get more of.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return flags.run(cmd) },
 	}
 	addConfigFlag(cmd, &flags.config)
+	addServerFlag(cmd, &flags.server, "whose jobs and pools are replayed (default those of all, as if they were one)")
 	f := cmd.Flags()
 	f.StringVar(&flags.trace, "trace", "", "file with the jobs; - is standard input")
 	f.StringVar(&flags.made, "synthetic", "", "make up the jobs of a week, a month, or a week of bursts")
@@ -81,6 +83,9 @@ func (s *simulateFlags) run(cmd *cobra.Command) error {
 		return err
 	}
 	cfg, err := config.Load(s.config)
+	if err == nil && (s.fromGitea != "" || s.server != "") {
+		cfg, err = oneServer(cfg, s.server)
+	}
 	if err != nil {
 		return err
 	}

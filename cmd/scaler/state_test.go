@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -28,7 +29,7 @@ func serveState(t *testing.T, s *state.Store) (socket string) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	srv := server.New(&fakeDaemon{status: badNight()}, slog.New(slog.DiscardHandler), server.WithBackup(s.WriteTo))
+	srv := server.New(&fakeDaemon{status: badNight()}, slog.New(slog.DiscardHandler), server.WithBackup(func(w io.Writer, _ string) (int64, error) { return s.WriteTo(w) }))
 	go func() { done <- srv.Serve(ctx, ln) }()
 	t.Cleanup(func() {
 		cancel()

@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -17,11 +19,13 @@ import (
 // stateFlags say which state a command looks at.
 type stateFlags struct {
 	daemonFlags
-	dir string
+	dir    string
+	server string
 }
 
 func (f *stateFlags) add(cmd *cobra.Command) {
 	f.daemonFlags.add(cmd)
+	addServerFlag(cmd, &f.server, "whose state it is")
 	cmd.Flags().StringVar(&f.dir, "state-dir", "", "state directory, instead of the one that the configuration names")
 }
 
@@ -47,6 +51,9 @@ func (f *stateFlags) read(cmd *cobra.Command, look func(readable) error) error {
 	if f.dir != "" {
 		d.stateDir = f.dir
 	}
+	if err := f.choose(&d); err != nil {
+		return err
+	}
 	var locked error
 	if d.stateDir != "" {
 		locked = look(readable{dir: d.stateDir, origin: d.stateDir, source: filepath.Join(d.stateDir, state.FileName)})
@@ -54,7 +61,7 @@ func (f *stateFlags) read(cmd *cobra.Command, look func(readable) error) error {
 			return locked
 		}
 	}
-	dir, err := fetchState(cmd.Context(), d.client)
+	dir, err := fetchState(cmd.Context(), d.client, f.server)
 	if err != nil {
 		if locked != nil {
 			err = fmt.Errorf("%w (and %w)", err, locked)
@@ -68,10 +75,25 @@ func (f *stateFlags) read(cmd *cobra.Command, look func(readable) error) error {
 	return look(readable{dir: dir, origin: d.stateDir, source: "state of the daemon at " + d.client.Path()})
 }
 
+// choose finds the directory of the server that is meant.
+func (f *stateFlags) choose(d *place) error {
+	switch {
+	case len(d.servers) > 1 && f.server == "" && f.dir == "":
+		return &usageError{"there are several servers: say with --server whose state is meant: " + strings.Join(d.servers, ", ")}
+	case f.server != "" && len(d.servers) > 0 && !slices.Contains(d.servers, f.server):
+		return &usageError{fmt.Sprintf("there is no server %q: --server is one of %s", f.server, strings.Join(d.servers, ", "))}
+	case f.server == "" || d.stateDir == "":
+		return nil
+	}
+	owner, err := state.Owner(d.stateDir)
+	d.stateDir = state.ServerDir(d.stateDir, owner, f.server)
+	return err
+}
+
 // fetchState gets a copy of the daemon's state into a directory of its own,
 // closed to others.
-func fetchState(ctx context.Context, client *server.Client) (dir string, err error) {
-	data, err := client.Backup(ctx)
+func fetchState(ctx context.Context, client *server.Client, server string) (dir string, err error) {
+	data, err := client.Backup(ctx, server)
 	if err != nil {
 		return "", err
 	}

@@ -109,7 +109,7 @@ func (f *fakeGateway) Reset(_ context.Context, _, name string) (plan.NewToken, e
 	return f.put("token.reset", t), nil
 }
 
-func (f *fakeGateway) Audit(after uint64, limit int) ([]plan.AuditEntry, error) {
+func (f *fakeGateway) Audit(_ string, after uint64, limit int) ([]plan.AuditEntry, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	entries := slices.Clone(f.entries[min(int(after), len(f.entries)):])

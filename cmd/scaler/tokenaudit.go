@@ -20,6 +20,7 @@ func newTokenAuditCommand() *cobra.Command {
 	var asJSON bool
 	var after uint64
 	var limit uint32
+	var server string
 	cmd := &cobra.Command{
 		Use: "audit", Short: "Show who did what with tokens, runners and pools", Args: cobra.NoArgs,
 		Long: `Show the audit log of tokens, of the runners that registered with them, and of
@@ -37,7 +38,7 @@ last entry that it has: --json --after SEQ.`,
 			if err != nil {
 				return err
 			}
-			entries, err := d.client.Audit(cmd.Context(), after, int(limit))
+			entries, err := d.client.Audit(cmd.Context(), server, after, int(limit))
 			if err != nil {
 				return err
 			}
@@ -56,6 +57,7 @@ last entry that it has: --json --after SEQ.`,
 	}
 	flags.add(cmd)
 	addJSONFlag(cmd, &asJSON)
+	addServerFlag(cmd, &server, "whose log it is (default the first one)")
 	cmd.Flags().Uint64Var(&after, "after", 0, "only entries after this `SEQ`, from the oldest on")
 	cmd.Flags().Uint32Var(&limit, "limit", 0, "at most this `NUMBER` of entries; 0 is all (default 50, with --json all)")
 	return cmd

@@ -25,12 +25,14 @@ section webhook.`
 // webhookFlags say which webhooks a command is about.
 type webhookFlags struct {
 	config string
+	server string
 	scopes []plan.Scope
 	asJSON bool
 }
 
 func (f *webhookFlags) add(cmd *cobra.Command) {
 	addConfigFlag(cmd, &f.config)
+	addServerFlag(cmd, &f.server, "whose webhook it is")
 	addJSONFlag(cmd, &f.asJSON)
 	cmd.Flags().Func("scope", "`SCOPE` of the webhook: instance, org:NAME, user:NAME or repo:OWNER/NAME; may be repeated (default those of the pools)", func(s string) error {
 		scope, err := plan.ParseScope(s)
@@ -51,7 +53,7 @@ type webhookSite struct {
 
 // open reads the configuration. It asks nobody anything.
 func (f *webhookFlags) open(cmd *cobra.Command) (webhookSite, error) {
-	cfg, err := config.Load(f.config)
+	cfg, err := loadFor(f.config, f.server)
 	if err != nil {
 		return webhookSite{}, err
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"maps"
 	"slices"
@@ -25,66 +24,120 @@ import (
 	"scaler.io/scaler/internal/trend"
 )
 
-// parts are the adapters that a daemon is made of.
+// parts are what a daemon is made of.
 type parts struct {
-	gitea     *gitea.Client
-	engine    fleetEngine
-	registrar *register.Registrar
-	calls     *server.Calls      // to Gitea
+	sites     []*site            // one for each server, in their order
+	calls     *server.Calls      // to the servers
 	meter     *server.Meter      // of what the daemon does
 	delivered *server.Deliveries // notifications
 	gateway   *gateway.Gateway   // nil if there is none
 	host      *host.Monitor      // nil without limits.pressure
-	fleet     *pool.Manager
+	ledger    *pool.Ledger       // nil with the one server of gitea
+	fleet     *pool.Group
 	journal   *journal.Journal // of what happens
 	trend     *trend.Recorder  // of the last hours
 	// running is the configuration that holds.
 	running *atomic.Pointer[config.Config]
 }
 
+// site is what the daemon has for one server.
+type site struct {
+	server    string // its name, empty where there is only one
+	store     *state.Store
+	gitea     *gitea.Client
+	engine    fleetEngine // which sees the containers of this server's runners only
+	registrar *register.Registrar
+	manager   *pool.Manager
+}
+
 // keptEvents is how many events the journal keeps.
 const keptEvents = 4096
 
-// wire makes a daemon of the configuration and the open state. It does no
-// I/O.
-func wire(cfg *config.Config, store *state.Store, log *slog.Logger, change ...func(*pool.Config)) (parts, error) {
-	calls, meter := server.NewCalls(), server.NewMeter()
-	running := new(atomic.Pointer[config.Config])
-	running.Store(cfg)
+// wire makes a daemon of the configuration and the open state of its servers. It
+// does no I/O.
+func wire(cfg *config.Config, state stores, log *slog.Logger, change ...func(*pool.Config)) (parts, error) {
+	p := parts{calls: server.NewCalls(cfg.Gitea == nil), meter: server.NewMeter(), delivered: server.NewDeliveries(), journal: journal.New(keptEvents)}
+	p.trend = trend.New(func() plan.Status { return p.fleet.Status() })
+	p.running = new(atomic.Pointer[config.Config])
+	p.running.Store(cfg)
+	p.host = newMonitor(cfg.Limits.Pressure, func() { p.fleet.Trigger() })
+	if cfg.Gitea == nil {
+		p.ledger = pool.NewLedger(sharedLimits(cfg))
+	}
+	var managers []*pool.Manager
+	for i, name := range cfg.ServerNames() {
+		s, err := p.wireSite(cfg.ForServer(name), name, state[i], serverLog(log, name), change...)
+		if err != nil {
+			return parts{}, errors.Join(err, p.close())
+		}
+		p.sites, managers = append(p.sites, s), append(managers, s.manager)
+	}
+	p.fleet = pool.NewGroup(p.ledger, managers...)
+	return p, nil
+}
+
+// wireSite makes what the daemon has for one server. cfg is the configuration for
+// that server alone.
+func (p *parts) wireSite(cfg *config.Config, name string, store *state.Store, log *slog.Logger, change ...func(*pool.Config)) (*site, error) {
 	options := giteaOptions(cfg, log)
-	options.Observe, options.Labels = calls.Observe, func() []string { return running.Load().LabelNames() }
+	running := p.running
+	options.Observe, options.Labels = p.calls.Of(name), func() []string { return running.Load().ForServer(name).LabelNames() }
 	client, err := gitea.New(options)
 	if err != nil {
-		return parts{}, err
+		return nil, err
 	}
-	instance := cmp.Or(store.Instance(), "none")
-	engine, err := newEngine(cfg, instance, log, meter.Docker)
+	engine, err := newEngine(cfg, cmp.Or(store.Instance(), "none"), log, p.meter.Docker)
 	if err != nil {
-		return parts{}, err
+		return nil, err
 	}
-	p := parts{gitea: client, engine: engine, calls: calls, meter: meter, delivered: server.NewDeliveries(), journal: journal.New(keptEvents),
+	s := &site{server: name, store: store, gitea: client, engine: engine,
 		registrar: register.New(client, client, registrationTokens(cfg), cfg.Limits.Registrations)}
-	p.trend = trend.New(func() plan.Status { return p.fleet.Status() })
-	p.running = running
 	fleetCfg := fleetConfig(cfg, store.Instance())
+	fleetCfg.Server = name
 	for _, c := range change {
 		c(&fleetCfg)
 	}
-	ports := pool.Ports{Engine: engine, Images: engine, Inspector: engine, Follower: engine, Sweeper: engine, Sizer: engine, Forge: client, Registrar: p.registrar, Voice: client, Pages: client,
-		Store: store, History: store, Meter: waits{meter, p.trend}, Journal: p.journal}
+	ports := pool.Ports{Engine: engine, Images: engine, Inspector: engine, Follower: engine, Sweeper: engine, Sizer: engine, Forge: client, Registrar: s.registrar, Voice: client, Pages: client,
+		Store: store, History: store, Meter: waits{p.meter, p.trend}, Journal: p.journal, Ledger: p.ledger}
 	own := &ownRunners{engine: engine}
 	if cfg.Gateway != nil {
-		if p.gateway, err = newGateway(cfg, p, store, own, log); err != nil {
-			return parts{}, err
+		if p.gateway, err = newGateway(cfg, s, own, log); err != nil {
+			return nil, errors.Join(err, engine.Close())
 		}
 		ports.Issuer = p.gateway
 	}
-	if p.host = newMonitor(cfg.Limits.Pressure, func() { p.fleet.Trigger() }); p.host != nil {
+	if p.host != nil {
 		ports.Pressure = p.host
 	}
-	p.fleet = pool.New(fleetCfg, ports, log)
-	own.fleet = p.fleet
-	return p, nil
+	s.manager = pool.New(fleetCfg, ports, log)
+	own.fleet = s.manager
+	return s, nil
+}
+
+// first is what the daemon has for its first server, which stands for the daemon
+// itself where there are several.
+func (p parts) first() *site { return p.sites[0] }
+
+// close lets go of the engine.
+func (p parts) close() error {
+	var errs []error
+	for _, s := range p.sites {
+		errs = append(errs, s.engine.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// serverLog has the log say which server it is about, where there are several.
+func serverLog(log *slog.Logger, server string) *slog.Logger {
+	if server == "" {
+		return log
+	}
+	return log.With("server", server)
+}
+
+// sharedLimits are those that bind the runners of several servers together.
+func sharedLimits(cfg *config.Config) plan.Limits {
+	return plan.Limits{Runners: cfg.Limits.Runners, Most: cfg.Limits.Most(), Reserve: cfg.Limits.Reserve.Amount()}
 }
 
 // giteaOptions says how to reach the server.
@@ -192,23 +245,20 @@ func dockerPools(cfg *config.Config) map[string]docker.Options {
 	return pools
 }
 
-// viewOffline looks at the world as one cycle would, without a daemon, from the
-// state if there is any, and changes nothing.
-func viewOffline(ctx context.Context, cfg *config.Config, log *slog.Logger) (plan.View, error) {
-	store, err := state.OpenReadOnly(cfg.StateDir)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		store = &state.Store{} // no daemon has run here yet
-	case err != nil:
-		return plan.View{}, err
-	default:
-		defer store.Close()
-	}
-	p, err := wire(cfg, store, log)
+// offline makes what the daemon would be, without one, from the state if there is
+// any. It is for looking only; the close that it returns ends that.
+func offline(ctx context.Context, cfg *config.Config, log *slog.Logger) (fleet *pool.Group, end func(), err error) {
+	opened, err := readStores(cfg)
 	if err != nil {
-		return plan.View{}, fmt.Errorf("prepare: %w", err)
+		return nil, nil, err
 	}
-	defer p.engine.Close()
-	defer p.measure(ctx)()
-	return p.fleet.ViewOnce(ctx)
+	p, err := wire(cfg, opened, log)
+	if err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("prepare: %w", err), opened.close())
+	}
+	stop := p.measure(ctx)
+	return p.fleet, func() {
+		stop()
+		_ = errors.Join(p.close(), opened.close()) // nothing was written
+	}, nil
 }

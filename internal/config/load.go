@@ -45,6 +45,7 @@ func Parse(path string, data []byte) (*Config, error) {
 type Places struct {
 	ControlSocket string
 	StateDir      string
+	Servers       []string // their names, where there are several
 }
 
 // FindPlaces reads from a file where its daemon is, whatever else is wrong
@@ -59,7 +60,11 @@ func FindPlaces(path string) (Places, error) {
 	if err != nil {
 		return Places{}, err
 	}
-	return Places{ControlSocket: c.ControlSocket, StateDir: c.StateDir}, nil
+	p := Places{ControlSocket: c.ControlSocket, StateDir: c.StateDir}
+	for _, s := range c.Servers {
+		p.Servers = append(p.Servers, s.Name)
+	}
+	return p, nil
 }
 
 // decode reads the values of a file. The problems are the decoder's; the error

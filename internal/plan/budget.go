@@ -39,6 +39,13 @@ type budget struct {
 	engine  Resources
 	// byReserve says that it is limits.reserve that bounds the resource.
 	byReserve [resources]bool
+	// own has what is limited but by the limits that are shared, all those that
+	// are shared (nil for none), and others what others take of them; byAll says
+	// that it is those that bound the resource.
+	own    *budget
+	all    *budget
+	others amounts
+	byAll  [resources]bool
 }
 
 func newBudget(spec *Spec, engine Resources) budget {
@@ -46,6 +53,11 @@ func newBudget(spec *Spec, engine Resources) budget {
 	b.limit(ofRunners, int64(spec.MaxRunners), 0, 0)
 	b.limit(ofCPU, spec.Most.MilliCPU, spec.Reserve.MilliCPU, engine.MilliCPU)
 	b.limit(ofMemory, spec.Most.Memory, spec.Reserve.Memory, engine.Memory)
+	if spec.Shared != nil {
+		own := b
+		b.own = &own
+		b.shares(spec.Shared)
+	}
 	return b
 }
 
@@ -61,10 +73,7 @@ func (b *budget) limit(what resource, set, reserve, engine int64) {
 // take counts a runner. What does not fit is counted, too.
 func (b *budget) take(cost amounts) {
 	for what, n := range cost {
-		if b.taken[what] > math.MaxInt64-n {
-			n = math.MaxInt64 - b.taken[what]
-		}
-		b.taken[what] += n
+		b.taken[what] = sum(b.taken[what], n)
 	}
 }
 
@@ -115,6 +124,25 @@ func (b *budget) takeAll(pools []*pool, want []int) bool {
 // obstacle says which limit keeps a pool from another runner.
 func (b *budget) obstacle(p *pool) Obstacle {
 	what := b.lacks(p.cost)
+	if b.byAll[what] {
+		all := *b.all
+		all.taken = b.taken
+		for i, n := range b.others {
+			all.taken[i] = sum(all.taken[i], n)
+		}
+		o := all.reached(p, what)
+		o.Reason += ", with those of all servers"
+		return o
+	}
+	o := b.reached(p, what)
+	if b.all != nil {
+		o.Reason = "the server's " + o.Reason
+	}
+	return o
+}
+
+// reached is the obstacle that there is not enough left of a resource.
+func (b *budget) reached(p *pool, what resource) Obstacle {
 	o := Obstacle{Kind: ObstacleBudget, Reason: "limits." + what.String() + " of " + what.text(b.most[what]) + " is reached"}
 	if what == ofRunners {
 		o.Next = "when " + oneOf(int(b.taken[what])) + " of all pools is gone"
@@ -167,8 +195,12 @@ func bytesText(n int64) string {
 // sizeHold says why nothing may start as long as the size of the Docker host is
 // not known.
 func sizeHold(spec *Spec, snap *Snapshot) string {
-	cpu := spec.Reserve.MilliCPU > 0 && snap.Engine.MilliCPU == 0
-	memory := spec.Reserve.Memory > 0 && snap.Engine.Memory == 0
+	reserve := spec.Reserve
+	if s := spec.Shared; s != nil {
+		reserve = Resources{max(reserve.MilliCPU, s.Reserve.MilliCPU), max(reserve.Memory, s.Reserve.Memory)}
+	}
+	cpu := reserve.MilliCPU > 0 && snap.Engine.MilliCPU == 0
+	memory := reserve.Memory > 0 && snap.Engine.Memory == 0
 	if !cpu && !memory {
 		return ""
 	}
@@ -244,8 +276,13 @@ func (q *claims) Pop() any {
 	return x
 }
 
-// list has what is limited.
+// list has what is limited. What is shared is not this plan's to tell.
 func (b *budget) list() []Budget {
+	if b.own != nil {
+		own := *b.own
+		own.taken = b.taken
+		return own.list()
+	}
 	var list []Budget
 	for what := range resources {
 		if !b.limited[what] {

@@ -23,12 +23,13 @@ type Corpse struct {
 
 // CorpseStatus is what may be shown of a Corpse.
 type CorpseStatus struct {
-	Name  string    `json:"name"`
-	ID    int64     `json:"id,omitempty"` // the server's
-	Scope string    `json:"scope"`
-	Spare bool      `json:"spare"`
-	Since time.Time `json:"since"`
-	Why   string    `json:"why"`
+	Name   string    `json:"name"`
+	Server string    `json:"server,omitempty"` // where there are several
+	ID     int64     `json:"id,omitempty"`     // the server's
+	Scope  string    `json:"scope"`
+	Spare  bool      `json:"spare"`
+	Since  time.Time `json:"since"`
+	Why    string    `json:"why"`
 	// URL is the server's page on which an administrator can delete it.
 	URL string `json:"url,omitempty"`
 }

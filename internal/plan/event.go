@@ -42,6 +42,7 @@ type Event struct {
 	Seq    uint64    `json:"seq"`
 	At     time.Time `json:"at"`
 	Kind   EventKind `json:"kind"`
+	Server string    `json:"server,omitempty"` // that it is about, where there are several
 	Pool   string    `json:"pool,omitempty"`
 	Runner string    `json:"runner,omitempty"`
 	Phase  Phase     `json:"phase,omitempty"` // of the runner, after it

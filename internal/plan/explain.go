@@ -15,6 +15,7 @@ type Query struct {
 	URL    string
 	Labels []string // runs-on; only if neither Job nor URL is set
 	Repo   string   // likewise, "owner/name"; empty for one that is not known
+	Server string   // whose job it is; empty where that is clear
 }
 
 // View is what a cycle saw and went by.

@@ -29,9 +29,12 @@ type Health struct {
 	Alive bool `json:"alive"`
 	// Summary says in one line what goes on.
 	Summary string `json:"summary"`
-	// Ready is true if all of the checks are good.
-	Ready  bool    `json:"ready"`
-	Checks []Check `json:"checks"`
+	// Ready is true if all of the checks are good; with several servers, also if
+	// all of the work can be done for some of them, and not for others. Degraded
+	// says that it is so.
+	Ready    bool    `json:"ready"`
+	Degraded bool    `json:"degraded,omitempty"`
+	Checks   []Check `json:"checks"`
 	// Others is how many problems there are that no check is about. They keep
 	// some of the work from being done.
 	Others int `json:"other_problems"`
@@ -58,12 +61,15 @@ func (s Status) Health(now time.Time) Health {
 	if s.Shutdown {
 		running = "the daemon drains to end and starts nothing"
 	}
+	if waits := s.count(func(q ServerStatus) bool { return q.CycleAt.IsZero() }); waits > 0 && starting == "" {
+		starting = fmt.Sprintf("the first cycle is not done yet for %d of %d servers", waits, len(s.Servers))
+	}
 	docker, gitea, state, others := s.sorted()
 	h := Health{Summary: s.summary(), Others: others, Ready: true, Checks: []Check{
 		{Name: "loop", Reason: late},
 		{Name: "first_cycle", Reason: starting},
 		{Name: "docker", Reason: trouble(docker, "Docker cannot be asked")},
-		{Name: "gitea", Reason: trouble(gitea, "Gitea cannot be asked for "+scopes(len(gitea)))},
+		{Name: "gitea", Reason: trouble(gitea, "Gitea cannot be asked for "+scopes(len(gitea))+s.ofServers(gitea))},
 		{Name: "state", Reason: trouble(state, "the state cannot be written")},
 		{Name: "running", Reason: running},
 	}}
@@ -72,7 +78,33 @@ func (s Status) Health(now time.Time) Health {
 		h.Ready = h.Ready && h.Checks[i].Good
 	}
 	h.Alive = h.Checks[0].Good
+	works := s.count(func(q ServerStatus) bool { return q.Working }) > 0
+	h.Degraded = !h.Ready && works && h.Alive && len(docker) == 0 && running == ""
+	h.Ready = h.Ready || h.Degraded
 	return h
+}
+
+// count counts servers, where there are several.
+func (s Status) count(is func(ServerStatus) bool) int {
+	n := 0
+	for _, q := range s.Servers {
+		if is(q) {
+			n++
+		}
+	}
+	return n
+}
+
+// ofServers says of how many servers problems are, where there are several.
+func (s Status) ofServers(problems []Problem) string {
+	if len(s.Servers) == 0 {
+		return ""
+	}
+	servers := make(map[string]bool)
+	for _, p := range problems {
+		servers[p.Server] = true
+	}
+	return fmt.Sprintf(" at %d of %d servers", len(servers), len(s.Servers))
 }
 
 // Line says in one line what goes on and what is wrong.

@@ -105,6 +105,9 @@ type Spec struct {
 	Most Resources
 	// Reserve is what the runners leave of the Docker host, see Snapshot.Engine.
 	Reserve Resources
+	// Shared, if not nil, are limits that bind these runners and those of other
+	// servers together.
+	Shared *Shared
 	// DrainSettle is how long after disabling a runner a fetch that began
 	// before may still be answered with a job.
 	DrainSettle time.Duration
@@ -229,6 +232,7 @@ const (
 // Action is one thing to do, with its reason.
 type Action struct {
 	Kind   ActionKind `json:"action"`
+	Server string     `json:"server,omitempty"` // whose runner it is, where there are several
 	Pool   string     `json:"pool"`
 	Runner string     `json:"runner,omitempty"` // empty for prepare, and for a start of one that is not on standby
 	Job    int64      `json:"job,omitempty"`    // the job that a start is for
@@ -251,6 +255,8 @@ type Decision struct {
 	// would be the first to serve it, empty if it fits none.
 	Kind ObstacleKind
 	Fits string
+	// Server is whose job it is, where there are several.
+	Server string
 
 	bound *Runner // the runner that asks for this job alone
 }
@@ -298,9 +304,11 @@ type Plan struct {
 
 // Budget is what the runners of all pools take of something that is limited.
 type Budget struct {
-	Resource string  `json:"resource"` // "runners", "cpus" or "memory"
-	Taken    float64 `json:"taken"`    // by runners that exist or are to be started; memory in bytes
-	Limit    float64 `json:"limit"`
+	Resource string `json:"resource"` // "runners", "cpus" or "memory"
+	// Server is whose pools it is about, empty for all pools.
+	Server string  `json:"server,omitempty"`
+	Taken  float64 `json:"taken"` // by runners that exist or are to be started; memory in bytes
+	Limit  float64 `json:"limit"`
 	// Host is what the Docker host has and Reserve what is kept from the
 	// runners, if it is the reserve that bounds them; else 0.
 	Host    float64 `json:"host,omitempty"`

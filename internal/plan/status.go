@@ -25,10 +25,11 @@ type Status struct {
 	Config       ConfigStatus  `json:"config"`
 	// Capabilities are those of the server, nil before they were found.
 	Capabilities *Capabilities  `json:"capabilities,omitempty"`
-	Problems     []Problem      `json:"problems"`        // what is wrong now, empty if all is well
-	Host         *HostStatus    `json:"host,omitempty"`  // nil without limits.pressure
-	Peers        []PeerStatus   `json:"peers,omitempty"` // the daemons that share the jobs, this one among them
-	Budgets      []Budget       `json:"budgets"`         // what is limited over all pools
+	Problems     []Problem      `json:"problems"`          // what is wrong now, empty if all is well
+	Host         *HostStatus    `json:"host,omitempty"`    // nil without limits.pressure
+	Peers        []PeerStatus   `json:"peers,omitempty"`   // the daemons that share the jobs, this one among them
+	Servers      []ServerStatus `json:"servers,omitempty"` // where there are several
+	Budgets      []Budget       `json:"budgets"`           // what is limited over all pools
 	Pools        []PoolStatus   `json:"pools"`
 	Runners      []RunnerStatus `json:"runners"`
 	// Corpses are the runners that the server cannot be told to delete.
@@ -56,9 +57,16 @@ const (
 	SubjectConfig = "configuration"
 )
 
+// Further subjects of problems that are the same for all of several servers.
+const (
+	SubjectHost    = "host"
+	SubjectReserve = "limits.reserve"
+)
+
 // Problem is a condition that keeps the daemon from its work.
 type Problem struct {
-	Subject string    `json:"subject"` // "docker", "gitea instance", "pool linux", …
+	Subject string    `json:"subject"`          // "docker", "gitea instance", "pool linux", …
+	Server  string    `json:"server,omitempty"` // whose loop tells it, where there are several
 	Since   time.Time `json:"since"`
 	Message string    `json:"message"`
 }
@@ -76,6 +84,7 @@ type PeerStatus struct {
 // PoolStatus is one pool in numbers.
 type PoolStatus struct {
 	Name   string   `json:"name"`
+	Server string   `json:"server,omitempty"` // where there are several
 	Scope  string   `json:"scope"`
 	Labels []string `json:"labels"`
 	// Min, IdleWant and Max are the numbers that hold now, under the window.
@@ -118,6 +127,7 @@ type PoolStatus struct {
 // RunnerStatus is one runner without its secrets.
 type RunnerStatus struct {
 	Name      string    `json:"name"`
+	Server    string    `json:"server,omitempty"` // where there are several
 	Pool      string    `json:"pool"`
 	Scope     string    `json:"scope"`
 	Phase     Phase     `json:"phase"`
@@ -155,6 +165,7 @@ type Step struct {
 // JobDecision is what becomes of a queued job.
 type JobDecision struct {
 	ID       int64     `json:"id"`
+	Server   string    `json:"server,omitempty"` // whose id it is, where there are several
 	Repo     string    `json:"repo"`
 	Name     string    `json:"name"`
 	Labels   []string  `json:"labels"`
@@ -200,14 +211,15 @@ func (j JobDecision) Why() string {
 // shown is the decision as people and their programs are told of it.
 func (d *Decision) shown() JobDecision {
 	return JobDecision{
-		ID: d.Job.ID, Repo: d.Job.Repo, Name: d.Job.Name, Labels: append([]string{}, d.Job.Labels...), QueuedAt: d.Job.QueuedAt,
+		ID: d.Job.ID, Server: d.Server, Repo: d.Job.Repo, Name: d.Job.Name, Labels: append([]string{}, d.Job.Labels...), QueuedAt: d.Job.QueuedAt,
 		SeenAt: d.Job.SeenAt, URL: d.Job.URL, Pool: d.Pool, Reason: d.Reason, Next: d.Next, Obstacle: d.Kind, Fits: d.Fits,
 	}
 }
 
 // Finding is something of ours that has nobody, or nothing, behind it.
 type Finding struct {
-	Kind   string    `json:"kind"` // "runner in Gitea", "record", "container" or "leftovers of a job"
+	Kind   string    `json:"kind"`             // "runner in Gitea", "record", "container" or "leftovers of a job"
+	Server string    `json:"server,omitempty"` // where there are several
 	Name   string    `json:"name"`
 	Reason string    `json:"reason"`
 	Due    time.Time `json:"due"` // when it is cleared away if it stays as it is

@@ -44,8 +44,12 @@ func (m *Manager) apply(ctx context.Context, seen *observation, p plan.Plan) {
 	asked := make(named)
 	for _, a := range p.Actions {
 		if a.Kind == plan.ActionPrepare || a.Kind == plan.ActionStart && a.Runner == "" {
-			m.meterAction(a)
 			r := m.newRunner(a)
+			if a.Kind == plan.ActionStart && !m.mayStart(a.Pool, r.rec.Name) {
+				delete(m.runners, r.rec.Name)
+				continue
+			}
+			m.meterAction(a)
 			asked.note(a, r)
 			m.begin(ctx, r, string(a.Kind), evidence{})
 			continue
@@ -55,6 +59,9 @@ func (m *Manager) apply(ctx context.Context, seen *observation, p plan.Plan) {
 			continue
 		}
 		if a.Kind == plan.ActionKill && !r.killAgain(time.Now()) {
+			continue
+		}
+		if makes(string(a.Kind)) && !m.mayStart(r.rec.Pool, r.rec.Name) {
 			continue
 		}
 		m.meterAction(a)
@@ -221,6 +228,7 @@ func (m *Manager) settle(res result) {
 	if res.gone {
 		m.noteUnseenJob(res)
 		delete(m.runners, res.rec.Name)
+		m.giveBack(res.rec.Name)
 		delete(m.orders.runners, res.rec.Name)
 		m.remember(res.rec, res.sweepErr)
 		if m.cfg.OnRemoved != nil {

@@ -40,6 +40,7 @@ func newTold() told {
 // tell tells the journal, if there is one.
 func (m *Manager) tell(e plan.Event) {
 	if m.ports.Journal != nil {
+		e.Server = m.server
 		m.ports.Journal.Add(e)
 	}
 }

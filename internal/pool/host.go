@@ -39,5 +39,5 @@ func (m *Manager) setHost(seen *observation) {
 			holding = append(holding, gate)
 		}
 	}
-	m.conditions.setCause("host", strings.Join(holding, ", "), seen.host.Hold, seen.at)
+	m.conditions.setCause(plan.SubjectHost, strings.Join(holding, ", "), seen.host.Hold, seen.at)
 }

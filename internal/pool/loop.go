@@ -13,6 +13,12 @@ func (m *Manager) Run(ctx context.Context) error {
 	if err := m.load(); err != nil {
 		return err
 	}
+	m.run(ctx)
+	return nil
+}
+
+// run runs cycles from the records that were loaded.
+func (m *Manager) run(ctx context.Context) {
 	m.started = time.Now()
 	watch, stopWatching := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWatching()
@@ -27,7 +33,6 @@ func (m *Manager) Run(ctx context.Context) error {
 	m.turn(ctx)
 	stopWatching()
 	<-watching
-	return nil
 }
 
 // turn is the loop itself. A trigger only moves the timer forward.
@@ -106,11 +111,13 @@ func (m *Manager) runCycle(ctx context.Context) {
 	m.reapDue(bounded, seen)
 	m.clearDue(ctx, seen.at)
 	m.sweepDue(ctx)
+	m.hold()
 	spec, snap := m.spec(seen), m.snapshot(seen)
 	m.jobsWait = len(snap.Jobs) > 0
 	p := plan.Compute(spec, snap)
 	m.noteSurplus(p, seen.at)
 	m.noteShares(p, seen.at)
+	m.awaitLimits(p)
 	m.count(snap, p)
 	m.apply(ctx, seen, p)
 	m.chronicle(spec, snap, seen, p)

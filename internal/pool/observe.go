@@ -226,6 +226,9 @@ func (m *Manager) spec(seen *observation) plan.Spec {
 	spec := m.cfg.Spec
 	spec.CanNudge, spec.Shutdown, spec.Asked = seen.caps.Disable, m.draining, m.orders.asked()
 	spec.Pools = slices.Clone(spec.Pools)
+	if m.ports.Ledger != nil {
+		spec.Shared = m.ports.Ledger.shared(m.instance)
+	}
 	tokens := make(map[string]error) // most pools share one, and to look at it is to read a file
 	for i := range spec.Pools {
 		p := &spec.Pools[i]

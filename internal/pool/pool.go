@@ -68,6 +68,7 @@ type SelfRegister struct {
 type Config struct {
 	Version        string
 	Instance       string // id under which all that is ours is labelled and named
+	Server         string // name of the server, empty where there is only one
 	Spec           plan.Spec
 	Sharing        plan.Sharing // among which daemons jobs are split; without Peers they are not
 	Pools          map[string]Options
@@ -88,6 +89,7 @@ type Config struct {
 type Manager struct {
 	version  string
 	instance string
+	server   string
 	ports    Ports
 	log      *slog.Logger
 
@@ -227,7 +229,7 @@ func New(cfg Config, ports Ports, log *slog.Logger) *Manager {
 	}
 	stopping, cutStarts := context.WithCancel(context.Background())
 	m := &Manager{
-		version: cfg.Version, instance: cfg.Instance, cfg: cfg, ports: ports, log: log, retired: make(map[string]Options),
+		version: cfg.Version, instance: cfg.Instance, server: cfg.Server, cfg: cfg, ports: ports, log: log, retired: make(map[string]Options),
 		runners: make(map[string]*runner), breakers: make(map[string]*breaker), recent: make(map[string]*plan.Recent),
 		ears: newEars(), tookAt: make(map[string]time.Time),
 		book: plan.NewBook(), unsaved: make(map[int64][]byte),

@@ -188,4 +188,5 @@ type Ports struct {
 	Meter     meter    // nil if nobody counts
 	Journal   journal  // nil if nobody follows
 	Follower  follower // needed for FollowLogs and Usage, and to hear at once that a runner has begun a task
+	Ledger    *Ledger  // nil if no limits bind others, too
 }

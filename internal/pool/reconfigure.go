@@ -38,7 +38,7 @@ func (m *Manager) reconfigure(cfg Config) {
 			m.breakers[name] = &breaker{}
 		}
 	}
-	cfg.Version, cfg.Instance, cfg.OnRemoved = m.cfg.Version, m.cfg.Instance, m.cfg.OnRemoved
+	cfg.Version, cfg.Instance, cfg.Server, cfg.OnRemoved = m.cfg.Version, m.cfg.Instance, m.cfg.Server, m.cfg.OnRemoved
 	m.keepArrivals(time.Now())
 	m.cfg = cfg
 	m.recall(time.Now())

@@ -30,7 +30,16 @@ type hostSize struct {
 
 // sizeDue reports whether the size of the host matters, and has to be asked for.
 func (m *Manager) sizeDue(now time.Time) bool {
-	return m.cfg.Spec.Reserve != plan.Resources{} && m.ports.Sizer != nil && !now.Before(m.size.due)
+	return m.reserve() != plan.Resources{} && m.ports.Sizer != nil && !now.Before(m.size.due)
+}
+
+// reserve is what the runners leave of the Docker host, by the limits of their own
+// or by those that bind others, too.
+func (m *Manager) reserve() plan.Resources {
+	if m.ports.Ledger != nil {
+		return m.ports.Ledger.reserve()
+	}
+	return m.cfg.Spec.Reserve
 }
 
 // askSize asks for the size of the host. What was known stays if it is not told.
@@ -47,7 +56,7 @@ func (m *Manager) askSize(ctx context.Context, known hostSize, now time.Time) ho
 
 // sizeUnknown says why it is not known what the runners may take, or nothing.
 func (m *Manager) sizeUnknown() string {
-	if m.cfg.Spec.Reserve == (plan.Resources{}) || m.size.size != (plan.Resources{}) {
+	if m.reserve() == (plan.Resources{}) || m.size.size != (plan.Resources{}) {
 		return ""
 	}
 	return text(m.size.err)

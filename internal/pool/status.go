@@ -18,7 +18,7 @@ func (m *Manager) publish(spec plan.Spec, snap plan.Snapshot, seen *observation,
 		m.conditions.setCause("pool "+q.Name, cause, message, seen.at)
 	}
 	m.setHost(seen)
-	m.conditions.set("limits.reserve", m.sizeUnknown(), seen.at)
+	m.conditions.set(plan.SubjectReserve, m.sizeUnknown(), seen.at)
 	s := plan.NewStatus(spec, p)
 	s.Host, s.Peers = seen.host, m.peers()
 	if seen.caps.Product != "" {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -15,7 +16,7 @@ import (
 )
 
 // serveBackup runs a server that gives out backups until the test ends.
-func serveBackup(t *testing.T, log *slog.Logger, write func(io.Writer) (int64, error)) *Client {
+func serveBackup(t *testing.T, log *slog.Logger, write func(io.Writer, string) (int64, error)) *Client {
 	t.Helper()
 	path := socketPath(t)
 	ln := mustListen(t, path)
@@ -34,11 +35,17 @@ func serveBackup(t *testing.T, log *slog.Logger, write func(io.Writer) (int64, e
 func TestBackup(t *testing.T) {
 	state := bytes.Repeat([]byte("top-secret\x00"), 100_000)
 	var log bytes.Buffer
-	c := serveBackup(t, slog.New(slog.NewTextHandler(&log, nil)), func(w io.Writer) (int64, error) {
+	c := serveBackup(t, slog.New(slog.NewTextHandler(&log, nil)), func(w io.Writer, server string) (int64, error) {
+		if server != "" {
+			return 0, fmt.Errorf("server %s: %w", server, plan.ErrNotFound)
+		}
 		n, err := w.Write(state)
 		return int64(n), err
 	})
-	got, err := c.Backup(t.Context())
+	if _, err := c.Backup(t.Context(), "no&such"); !errors.Is(err, plan.ErrNotFound) || !strings.Contains(err.Error(), "no&such") {
+		t.Errorf("of a server that there is not: %v", err)
+	}
+	got, err := c.Backup(t.Context(), "")
 	if err != nil || !bytes.Equal(got, state) {
 		t.Errorf("got %d bytes, %v; want %d", len(got), err, len(state))
 	}
@@ -48,18 +55,18 @@ func TestBackup(t *testing.T) {
 }
 
 func TestBackupThatFailsIsNoBackup(t *testing.T) {
-	c := serveBackup(t, slog.New(slog.DiscardHandler), func(w io.Writer) (int64, error) {
+	c := serveBackup(t, slog.New(slog.DiscardHandler), func(w io.Writer, server string) (int64, error) {
 		n, _ := w.Write([]byte("half"))
 		return int64(n), errors.New("disk error")
 	})
-	if got, err := c.Backup(t.Context()); err == nil || !strings.Contains(err.Error(), "disk error") || got != nil {
+	if got, err := c.Backup(t.Context(), ""); err == nil || !strings.Contains(err.Error(), "disk error") || got != nil {
 		t.Errorf("got %q, %v", got, err)
 	}
 }
 
 func TestBackupIsNotOffered(t *testing.T) {
 	c := serve(t, &fakeSource{}, slog.New(slog.DiscardHandler))
-	if _, err := c.Backup(t.Context()); !errors.Is(err, plan.ErrNotFound) || !strings.Contains(err.Error(), "no backup") {
+	if _, err := c.Backup(t.Context(), ""); !errors.Is(err, plan.ErrNotFound) || !strings.Contains(err.Error(), "no backup") {
 		t.Errorf("error = %v", err)
 	}
 }
@@ -88,7 +95,7 @@ func TestBackupIsWholeOrAnError(t *testing.T) {
 			}
 			_, _ = w.Write(tt.body)
 		}
-		if got, err := NewClient(path).Backup(t.Context()); err == nil || !strings.Contains(err.Error(), tt.want) || got != nil {
+		if got, err := NewClient(path).Backup(t.Context(), ""); err == nil || !strings.Contains(err.Error(), tt.want) || got != nil {
 			t.Errorf("%s: %d bytes, %v; want an error with %q", name, len(got), err, tt.want)
 		}
 	}

@@ -21,7 +21,7 @@ func WithExplain(explain func(plan.Query) (plan.Explanation, error)) Option {
 }
 
 // getExplain takes the parameter job, an id or the address of the job's page, or
-// else labels, separated by commas, and repo.
+// else labels, separated by commas, and repo; and server, where there are several.
 func (s *Server) getExplain(w http.ResponseWriter, r *http.Request) {
 	if s.explain == nil {
 		writeError(w, http.StatusNotFound, errors.New("this scaler explains nothing"))
@@ -45,10 +45,13 @@ func queryOf(values url.Values) (plan.Query, error) {
 	if values.Has("job") == values.Has("labels") || values.Has("job") && values.Has("repo") {
 		return plan.Query{}, fmt.Errorf("explain: %w: give job, or labels and repo", plan.ErrInvalid)
 	}
+	server := values.Get("server")
 	if values.Has("job") {
-		return ParseJob(values.Get("job"))
+		q, err := ParseJob(values.Get("job"))
+		q.Server = server
+		return q, err
 	}
-	q := plan.Query{Repo: values.Get("repo")}
+	q := plan.Query{Repo: values.Get("repo"), Server: server}
 	if list := values.Get("labels"); list != "" {
 		q.Labels = strings.Split(list, ",")
 	}
@@ -82,6 +85,9 @@ func (c *Client) Explain(ctx context.Context, q plan.Query) (plan.Explanation, e
 		if q.Repo != "" {
 			values.Set("repo", q.Repo)
 		}
+	}
+	if q.Server != "" {
+		values.Set("server", q.Server)
 	}
 	return get[plan.Explanation](ctx, c, callTimeout, "/v1/explain?"+values.Encode())
 }

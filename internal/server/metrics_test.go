@@ -47,8 +47,8 @@ func busyStatus() fakeStatus {
 
 // oneCall has counted one request to Gitea.
 func oneCall() *Calls {
-	c := NewCalls()
-	c.Observe("runners", nil, time.Second)
+	c := NewCalls(false)
+	c.Of("")("runners", nil, time.Second)
 	return c
 }
 

@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -9,29 +10,44 @@ import (
 	"scaler.io/scaler/internal/plan"
 )
 
-// Calls counts the requests to Gitea by kind and outcome. It is safe for
-// concurrent use.
+// Calls counts the requests to Gitea by kind and outcome, and by server where there
+// are several. It is safe for concurrent use.
 type Calls struct {
-	total   *prometheus.CounterVec
-	seconds *prometheus.CounterVec
+	byServer bool
+	total    *prometheus.CounterVec
+	seconds  *prometheus.CounterVec
 }
 
-// NewCalls returns Calls that have counted nothing yet.
-func NewCalls() *Calls {
+// NewCalls returns Calls that have counted nothing yet. byServer is for several
+// servers: without it there is no label server.
+func NewCalls(byServer bool) *Calls {
+	var labels []string
+	if byServer {
+		labels = []string{"server"}
+	}
 	return &Calls{
+		byServer: byServer,
 		total: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "scaler_gitea_requests_total", Help: "Requests to Gitea, repetitions included, by kind and outcome.",
-		}, []string{"kind", "outcome"}),
+		}, append(slices.Clone(labels), "kind", "outcome")),
 		seconds: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "scaler_gitea_request_seconds_total", Help: "Time that the requests to Gitea took, by kind.",
-		}, []string{"kind"}),
+		}, append(slices.Clone(labels), "kind")),
 	}
 }
 
-// Observe counts one request.
-func (c *Calls) Observe(kind string, err error, took time.Duration) {
-	c.total.WithLabelValues(kind, outcome(err)).Inc()
-	c.seconds.WithLabelValues(kind).Add(took.Seconds())
+// Of returns what counts one request to a server, by its name where there are
+// several.
+func (c *Calls) Of(server string) func(kind string, err error, took time.Duration) {
+	total, seconds := c.total, c.seconds
+	if c.byServer {
+		of := prometheus.Labels{"server": server}
+		total, seconds = total.MustCurryWith(of), seconds.MustCurryWith(of)
+	}
+	return func(kind string, err error, took time.Duration) {
+		total.WithLabelValues(kind, outcome(err)).Inc()
+		seconds.WithLabelValues(kind).Add(took.Seconds())
+	}
 }
 
 // outcome puts errors into few words, whose number bounds that of the metrics.

@@ -34,9 +34,9 @@ func TestCallsByOutcome(t *testing.T) {
 }
 
 func TestCallsAreShown(t *testing.T) {
-	calls := NewCalls()
-	calls.Observe("jobs_queued", nil, 1500*time.Millisecond)
-	calls.Observe("jobs_queued", answeredError(502), time.Second)
+	calls := NewCalls(false)
+	calls.Of("")("jobs_queued", nil, 1500*time.Millisecond)
+	calls.Of("")("jobs_queued", answeredError(502), time.Second)
 	ours, _ := exposition(t, WebConfig{Calls: calls}, busyStatus(), nil)
 	for _, line := range []string{
 		`scaler_gitea_requests_total{kind="jobs_queued",outcome="ok"} 1`,

@@ -30,8 +30,9 @@ type tokenKeeper interface {
 
 // auditFunc returns entries of the audit log, oldest first: those after a
 // number, at most limit, where 0 is all. With after 0 and a limit it returns
-// the newest.
-type auditFunc func(after uint64, limit int) ([]plan.AuditEntry, error)
+// the newest. Of several servers they are those of the named one, or of the first;
+// the error wraps plan.ErrNotFound for one that there is not.
+type auditFunc func(server string, after uint64, limit int) ([]plan.AuditEntry, error)
 
 // WithTokens has the Server list, make and change registration tokens.
 func WithTokens(tokens tokenKeeper) Option {
@@ -39,7 +40,7 @@ func WithTokens(tokens tokenKeeper) Option {
 }
 
 // WithAudit has the Server give out the audit log, which read reads.
-func WithAudit(read func(after uint64, limit int) ([]plan.AuditEntry, error)) Option {
+func WithAudit(read func(server string, after uint64, limit int) ([]plan.AuditEntry, error)) Option {
 	return func(s *Server) { s.audit = read }
 }
 
@@ -177,7 +178,8 @@ func (s *Server) deleteToken(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// getAudit takes the parameters after and limit, both 0 if they are missing.
+// getAudit takes the parameters server, after and limit; the numbers are 0 if they
+// are missing.
 func (s *Server) getAudit(w http.ResponseWriter, r *http.Request) {
 	after, afterErr := number(r, "after", 64)
 	limit, limitErr := number(r, "limit", 31)
@@ -185,7 +187,7 @@ func (s *Server) getAudit(w http.ResponseWriter, r *http.Request) {
 		writeError(w, statusOf(err), err)
 		return
 	}
-	entries, err := s.audit(after, int(limit))
+	entries, err := s.audit(r.FormValue("server"), after, int(limit))
 	if err != nil {
 		writeError(w, statusOf(err), err)
 		return

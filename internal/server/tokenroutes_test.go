@@ -112,7 +112,7 @@ func (f *fakeKeeper) Reset(_ context.Context, actor, name string) (plan.NewToken
 	return f.mint(f.tokens[i]), nil
 }
 
-func (f *fakeKeeper) Audit(after uint64, limit int) ([]plan.AuditEntry, error) {
+func (f *fakeKeeper) Audit(_ string, after uint64, limit int) ([]plan.AuditEntry, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.fail != nil {
@@ -212,7 +212,7 @@ func TestTokenLife(t *testing.T) {
 		t.Errorf("list %+v, %v, want an empty one", list, err)
 	}
 
-	entries, err := c.Audit(ctx, 0, 0)
+	entries, err := c.Audit(ctx, "", 0, 0)
 	var done []string
 	for _, e := range entries {
 		done = append(done, strings.TrimPrefix(e.Action, "token."))
@@ -229,11 +229,11 @@ func TestTokenLife(t *testing.T) {
 		first uint64
 		n     int
 	}{{0, 3, 6, 3}, {2, 3, 3, 3}, {6, 0, 7, 2}} {
-		if got, err := c.Audit(ctx, q.after, q.limit); err != nil || len(got) != q.n || got[0].Seq != q.first {
+		if got, err := c.Audit(ctx, "", q.after, q.limit); err != nil || len(got) != q.n || got[0].Seq != q.first {
 			t.Errorf("audit after %d, at most %d: %+v, %v", q.after, q.limit, got, err)
 		}
 	}
-	if got, err := c.Audit(ctx, 8, 0); err != nil || got == nil || len(got) != 0 {
+	if got, err := c.Audit(ctx, "", 8, 0); err != nil || got == nil || len(got) != 0 {
 		t.Errorf("audit after the end: %+v, %v, want an empty list", got, err)
 	}
 	if strings.Contains(log.String(), "top-secret") {
@@ -358,7 +358,7 @@ func TestTokensWithoutAGateway(t *testing.T) {
 		"reset":  func() error { _, err := c.ResetToken(ctx, "x"); return err },
 		"delete": func() error { return c.DeleteToken(ctx, "x") },
 	}
-	if _, err := c.Audit(ctx, 0, 0); !errors.Is(err, plan.ErrNotFound) || err.Error() != "this scaler keeps no audit log" {
+	if _, err := c.Audit(ctx, "", 0, 0); !errors.Is(err, plan.ErrNotFound) || err.Error() != "this scaler keeps no audit log" {
 		t.Errorf("audit: %v", err)
 	}
 	for name, call := range calls {

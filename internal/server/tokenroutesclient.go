@@ -61,8 +61,8 @@ func (c *Client) DeleteToken(ctx context.Context, name string) error {
 // Audit returns entries of the audit log, oldest first: those after a number,
 // at most limit, where 0 is all. With after 0 and a limit it returns the
 // newest.
-func (c *Client) Audit(ctx context.Context, after uint64, limit int) ([]plan.AuditEntry, error) {
-	return get[[]plan.AuditEntry](ctx, c, callTimeout, fmt.Sprintf("/v1/audit?after=%d&limit=%d", after, limit))
+func (c *Client) Audit(ctx context.Context, server string, after uint64, limit int) ([]plan.AuditEntry, error) {
+	return get[[]plan.AuditEntry](ctx, c, callTimeout, fmt.Sprintf("/v1/audit?server=%s&after=%d&limit=%d", url.QueryEscape(server), after, limit))
 }
 
 func tokenPath(name string) string { return "/v1/tokens/" + segment(name) }

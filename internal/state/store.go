@@ -12,6 +12,8 @@
 //
 //	scaler.db                     the records, corpses, orders, tokens, audit log and arrivals
 //	instance-id                   the instance id once more, to survive the loss of scaler.db
+//	server                        the name of the server whose records these are, where there are several
+//	servers/NAME                  the same of each other server
 //	scaler.db.backup-formatN-TIME what scaler.db was before it was migrated from format N
 //	scaler.db.damaged-TIME        a file that was damaged and kept aside
 package state

@@ -35,7 +35,23 @@ type refusal struct {
 // Handler returns what answers deliveries on the path of the configuration: 204
 // to an event that was taken or ignored, 200 to one that came before, and an
 // error to everything else.
-func (r *Receiver) Handler() http.Handler { return http.HandlerFunc(r.serve) }
+func (r *Receiver) Handler() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		for _, other := range r.others {
+			if req.URL.EscapedPath() == other.cfg.Path {
+				other.serve(w, req)
+				return
+			}
+		}
+		r.serve(w, req)
+	})
+}
+
+// With has the receiver answer deliveries to others too, each on its own path.
+func (r *Receiver) With(others ...*Receiver) *Receiver {
+	r.others = others
+	return r
+}
 
 func (r *Receiver) serve(w http.ResponseWriter, req *http.Request) {
 	// Not every writer has deadlines; those of a server do.

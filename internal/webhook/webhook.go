@@ -65,6 +65,7 @@ type Receiver struct {
 	cfg    Config
 	take   func(Event)
 	log    *slog.Logger
+	others []*Receiver // on other paths
 	limits limits
 	slots  chan struct{}
 	recent *recent

@@ -199,6 +199,27 @@ func (m mortal) RoundTrip(req *http.Request) (*http.Response, error) {
 // run starts the daemon. Several runs in turn are restarts on the same state.
 func (r *rig) run(change ...func(*Ports)) {
 	r.t.Helper()
+	r.build(change...)
+	r.stop = r.start(r.m.Run)
+}
+
+// start runs what belongs to the rig's store until stop is called.
+func (r *rig) start(run func(context.Context) error) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- run(ctx) }()
+	return func() {
+		cancel()
+		if err := <-done; err != nil {
+			r.t.Errorf("Run: %v", err)
+		}
+		r.store.Close()
+	}
+}
+
+// build makes the daemon, which does not run yet.
+func (r *rig) build(change ...func(*Ports)) {
+	r.t.Helper()
 	store, err := state.Open(filepath.Join(r.dir, "state"))
 	if err != nil {
 		r.t.Fatal(err)
@@ -223,16 +244,6 @@ func (r *rig) run(change ...func(*Ports)) {
 		c(&ports)
 	}
 	r.m = New(r.config, ports, log)
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- r.m.Run(ctx) }()
-	r.stop = func() {
-		cancel()
-		if err := <-done; err != nil {
-			r.t.Errorf("Run: %v", err)
-		}
-		store.Close()
-	}
 }
 
 // client returns a client of the in-memory Gitea.

@@ -34,6 +34,7 @@ var outputs = map[string]any{
 	"scaler logs":           lines[server.LogLine]{},
 	"scaler top":            []topRow{},
 	"scaler reap":           []plan.Finding{},
+	"scaler corpses":        corpseList{},
 	"scaler reload":         server.Reloaded{},
 	"scaler runner list":    []plan.RunnerStatus{},
 	"scaler runner show":    plan.RunnerStatus{},

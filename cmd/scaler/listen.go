@@ -139,7 +139,7 @@ func announcedBy(e webhook.Event) int64 {
 // controlSocket serves what the fleet offers, and more by the options.
 func controlSocket(p parts, l net.Listener, log *slog.Logger, options ...server.Option) service {
 	api := server.New(p.fleet, log, append(options, server.WithExplain(p.fleet.Explain),
-		server.WithOperator(p.fleet), server.WithOnlooker(p.fleet), server.WithEvents(p.journal))...)
+		server.WithOperator(p.fleet), server.WithCorpses(p.fleet), server.WithOnlooker(p.fleet), server.WithEvents(p.journal))...)
 	return service{"control socket", func(ctx context.Context) error { return api.Serve(ctx, l) }}
 }
 

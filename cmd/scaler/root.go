@@ -33,7 +33,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 func newRootCommand() *cobra.Command {
 	root := newGroup("scaler", "Runner containers for the jobs of a Gitea server",
 		newInitCommand(), newDoctorCommand(), newDoctorProbeCommand(),
-		newRunCommand(), newValidateCommand(), newPlanCommand(), newExplainCommand(), newStatusCommand(), newHealthCommand(), newReapCommand(), newReloadCommand(), newSimulateCommand(),
+		newRunCommand(), newValidateCommand(), newPlanCommand(), newExplainCommand(), newStatusCommand(), newHealthCommand(), newReapCommand(), newCorpsesCommand(), newReloadCommand(), newSimulateCommand(),
 		newPauseCommand(), newResumeCommand(), newDrainCommand(), newStartCommand(), newEventsCommand(), newLogsCommand(), newTopCommand(),
 		newGroup("runner", "Look at single runners", newRunnerListCommand(), newRunnerShowCommand(), newRunnerExportCommand()),
 		newTokenCommand(),

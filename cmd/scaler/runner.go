@@ -106,7 +106,7 @@ func writeRunner(b *bytes.Buffer, r plan.RunnerStatus, now time.Time) {
 		{"Last job", jobID(r.Job)},
 		{"Jobs so far", strconv.Itoa(r.Jobs)},
 		{"Outdated", orDash(clean(r.Outdated))},
-		{"Id in Gitea", jobID(r.ServerID)},
+		{"Id in Gitea", atServer(r)},
 		{"Container", orDash(r.Container)},
 	}
 	table(b, rows)
@@ -119,6 +119,14 @@ func writeRunner(b *bytes.Buffer, r plan.RunnerStatus, now time.Time) {
 		rows = append(rows, []string{clock(step.At), string(step.Phase), orDash(clean(step.Note))})
 	}
 	table(b, rows)
+}
+
+// atServer is the server's id of a runner, with the name if that is another there.
+func atServer(r plan.RunnerStatus) string {
+	if r.ServerName == "" {
+		return jobID(r.ServerID)
+	}
+	return fmt.Sprintf("%d, there with the name of an earlier runner: %s", r.ServerID, clean(r.ServerName))
 }
 
 // writePrivate writes a file with mode 0600, whole or not at all, and whatever

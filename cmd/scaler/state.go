@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"scaler.io/scaler/internal/plan"
 	"scaler.io/scaler/internal/state"
 )
 
@@ -95,6 +96,7 @@ type stateReport struct {
 	Tokens       int `json:"tokens"`
 	Enrolments   int `json:"enrolments"`
 	AuditEntries int `json:"audit_entries"`
+	Corpses      int `json:"corpses"` // that the server could not delete
 }
 
 // checkState checks a file and prints what it found. Faults make the exit code
@@ -106,7 +108,7 @@ func checkState(cmd *cobra.Command, path, source, instanceDir string, asJSON boo
 	}
 	r := stateReport{Source: source, Good: len(found.Faults) == 0, Faults: []string{}, Instance: found.Instance, Format: found.Format,
 		CreatedAt: found.CreatedAt, Size: found.Size, Runners: len(found.Records), Phases: map[string]int{},
-		Tokens: found.Tokens, Enrolments: found.Enrolments, AuditEntries: found.AuditEntries}
+		Tokens: found.Tokens, Enrolments: found.Enrolments, AuditEntries: found.AuditEntries, Corpses: found.Corpses}
 	for _, f := range found.Faults {
 		r.Faults = append(r.Faults, f.Error())
 	}
@@ -151,6 +153,7 @@ func writeStateReport(b *bytes.Buffer, r stateReport) {
 		{"Created", created},
 		{"Size", count(int(r.Size), "byte")},
 		{"Holds", runners},
+		{"Corpses", count(r.Corpses, "runner") + " that the server could not delete"},
 		{"Gateway", count(r.Tokens, "token") + ", " + count(r.Enrolments, "enrolment") + ", " + count(r.AuditEntries, "line") + " of audit log"},
 	})
 }
@@ -220,6 +223,7 @@ type stateExport struct {
 	Runners    []state.Record          `json:"runners"`    // whose JSON has no token
 	Tokens     []state.TokenRecord     `json:"tokens"`     // whose JSON has no hash
 	Enrolments []state.EnrolmentRecord `json:"enrolments"` // whose JSON has none either
+	Corpses    []plan.CorpseStatus     `json:"corpses"`    // that the server could not delete
 }
 
 func exportState(w io.Writer, r readable) error {
@@ -231,11 +235,16 @@ func exportState(w io.Writer, r readable) error {
 	records, recordsErr := s.Records()
 	tokens, tokensErr := s.Tokens()
 	enrolments, enrolmentsErr := s.Enrolments()
-	if err := errors.Join(recordsErr, tokensErr, enrolmentsErr); err != nil {
+	corpses, corpsesErr := s.Corpses()
+	if err := errors.Join(recordsErr, tokensErr, enrolmentsErr, corpsesErr); err != nil {
 		return err
+	}
+	shown := make([]plan.CorpseStatus, 0, len(corpses))
+	for _, c := range corpses {
+		shown = append(shown, c.Status())
 	}
 	return printJSON(w, stateExport{
 		Instance: s.Instance(), Format: s.Format(), CreatedAt: s.CreatedAt(), Runners: append([]state.Record{}, records...),
-		Tokens: append([]state.TokenRecord{}, tokens...), Enrolments: append([]state.EnrolmentRecord{}, enrolments...),
+		Tokens: append([]state.TokenRecord{}, tokens...), Enrolments: append([]state.EnrolmentRecord{}, enrolments...), Corpses: shown,
 	})
 }

@@ -37,7 +37,7 @@ type controlAttack struct {
 func newControlAttack(t *testing.T) *controlAttack {
 	t.Helper()
 	w, tokens := busyWorld(3, 4), newFakeTokens(stacks())
-	s := New(attackedDaemon{w}, slog.New(slog.DiscardHandler), WithTokens(tokens), WithOperator(w), WithReload(w.Reload), WithExplain(w.Explain))
+	s := New(attackedDaemon{w}, slog.New(slog.DiscardHandler), WithTokens(tokens), WithOperator(w), WithCorpses(w), WithReload(w.Reload), WithExplain(w.Explain))
 	return &controlAttack{T: t, world: w, tokens: tokens, server: s, handler: s.handler()}
 }
 

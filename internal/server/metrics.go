@@ -53,6 +53,7 @@ type collector struct {
 	jobs                               jobMetrics
 	budget                             budgetMetrics
 	host                               hostMetrics
+	corpses                            *prometheus.Desc
 	servers                            serverMetrics
 }
 
@@ -77,13 +78,14 @@ func newCollector(status webStatus, tokens webTokens) *collector {
 		jobs:       newJobMetrics(desc),
 		budget:     newBudgetMetrics(desc),
 		host:       newHostMetrics(desc),
+		corpses:    desc("corpses", "Runners that the server lists, or may list, and cannot be told to delete: spare ones are used again.", "kind"),
 		servers:    newServerMetrics(desc),
 	}
 }
 
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
-	own := []*prometheus.Desc{c.build, c.problems, c.cycle, c.due, c.ready, c.poll, c.events, c.configGood, c.configAt, c.queue, c.byStates}
+	own := []*prometheus.Desc{c.build, c.problems, c.cycle, c.due, c.ready, c.poll, c.events, c.configGood, c.configAt, c.queue, c.byStates, c.corpses}
 	for _, d := range slices.Concat(own, c.pools.all(), c.jobs.all(), c.budget.all(), c.host.all(), c.servers.all()) {
 		ch <- d
 	}
@@ -114,6 +116,14 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	gauge(c.poll, s.PollEvery.Seconds())
 	gauge(c.events, oneIf(s.EventsArrive))
 	gauge(c.queue, float64(s.QueueSize))
+	spare := 0
+	for _, x := range s.Corpses {
+		if x.Spare {
+			spare++
+		}
+	}
+	gauge(c.corpses, float64(spare), "spare")
+	gauge(c.corpses, float64(len(s.Corpses)-spare), "other")
 	c.host.collect(s.Host, gauge)
 	c.servers.collect(s, gauge)
 	c.budget.collect(s.Budgets, gauge)

@@ -26,6 +26,7 @@ func busyStatus() fakeStatus {
 		Version: "1.2.3", Cycle: 8, CycleAt: now.Add(500 * time.Millisecond), QueueSize: 41, PollEvery: 250 * time.Millisecond, EventsArrive: true,
 		DueAt:        now.Add(time.Second),
 		Capabilities: &plan.Capabilities{Product: plan.ProductGitea, Version: "1.25.5", Jobs: true, RunningNamesRunner: true, JobEvents: true, Runners: true, Delete: true, Ephemeral: true},
+		Corpses:      []plan.CorpseStatus{{Spare: true}, {Spare: true}, {}},
 		Problems:     []plan.Problem{{Subject: "docker"}, {Subject: "pool gpu"}},
 		Config:       plan.ConfigStatus{LoadedAt: now.Add(-time.Hour), Error: "scaler.yaml:3: no"},
 		Pools: []plan.PoolStatus{

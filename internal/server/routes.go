@@ -38,7 +38,7 @@ type route struct {
 
 // routes lists all that is answered.
 func (s *Server) routes() []route {
-	return slices.Concat(s.tokenRoutes(), s.orderRoutes(), s.followRoutes(), []route{
+	return slices.Concat(s.tokenRoutes(), s.orderRoutes(), s.followRoutes(), s.corpseRoutes(), []route{
 		{http.MethodGet, "/v1/status", s.getStatus},
 		{http.MethodGet, "/v1/health", s.getHealth},
 		{http.MethodGet, "/v1/plan", s.getPlan},

@@ -26,7 +26,14 @@ type runnersPage struct {
 	Phases      []plan.Phase
 	CycleAt     time.Time
 	Cycle       uint64
+	// Corpses are some of those that the server cannot delete, and CorpsesMore how
+	// many more there are.
+	Corpses     []plan.CorpseStatus
+	CorpsesMore int
 }
+
+// shownCorpses is how many corpses a page has at most.
+const shownCorpses = 100
 
 // phases has those of a runner, to choose from.
 var phases = []plan.Phase{
@@ -42,6 +49,10 @@ func (web *Web) getRunners(w http.ResponseWriter, r *http.Request) {
 		rows = filter(rows, func(x plan.RunnerStatus) bool {
 			return (p.Pool == "" || x.Pool == p.Pool) && (p.Phase == "" || string(x.Phase) == p.Phase)
 		})
+	}
+	if p.Pool == "" && p.Phase == "" {
+		p.Corpses = s.Corpses[:min(len(s.Corpses), shownCorpses)]
+		p.CorpsesMore = len(s.Corpses) - len(p.Corpses)
 	}
 	p.Rows, p.Pages = paged(r, rows)
 	web.render(w, r, http.StatusOK, "runners", "Runners", p)

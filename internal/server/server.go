@@ -62,6 +62,7 @@ type Server struct {
 	operator operator
 	journal  eventJournal
 	onlooker onlooker
+	corpses  corpseKeeper
 }
 
 // New returns a Server that is to be run by Serve.

@@ -93,6 +93,15 @@ func (w *world) StartOne(_ context.Context, actor, pool string) (string, error) 
 	return pool + "-new", w.note("start %s by %s", pool, actor)
 }
 
+func (w *world) ForgetCorpses(_ context.Context, actor string, f plan.ForgetCorpses) ([]string, error) {
+	for _, name := range f.Names {
+		if !slices.ContainsFunc(w.Status().Corpses, func(c plan.CorpseStatus) bool { return c.Name == name }) {
+			return nil, fmt.Errorf("corpse %s: %w", name, plan.ErrNotFound)
+		}
+	}
+	return f.Names, w.note("forget %+v by %s", f, actor)
+}
+
 func (w *world) Reap(_ context.Context, dryRun bool) ([]plan.Finding, error) {
 	found := []plan.Finding{{Kind: "container", Name: "scaler-left", Reason: "no record of it", Due: now}}
 	if dryRun {
@@ -210,7 +219,11 @@ func busyWorld(runners, jobs int) *world {
 		Version: "1.2.3", Instance: "abcd", StartedAt: at.Add(-50 * time.Hour), Cycle: 4711, CycleAt: at, QueueSize: jobs,
 		Config:       plan.ConfigStatus{Path: "/etc/scaler/scaler.yaml", LoadedAt: at.Add(-2 * time.Hour)},
 		Capabilities: &plan.Capabilities{Product: plan.ProductGitea, Version: "1.24.6", CheckedAt: at, JobEvents: true, Runners: true, Delete: true, Ephemeral: true},
-		Budgets:      []plan.Budget{{Resource: "runners", Taken: float64(runners), Limit: float64(runners + 4)}, {Resource: "memory", Taken: 12 << 30, Limit: 24 << 30}},
+		Corpses: []plan.CorpseStatus{
+			{Name: "scaler-abcd-linux-spare001", ID: 880, Scope: "instance", Spare: true, Since: at.Add(-time.Minute), Why: "runner scaler-abcd-linux-gone0001 has ended", URL: "https://git.example.com/-/admin/actions/runners/880"},
+			{Name: "scaler-abcd-linux-lost0001", Scope: "org:acme", Since: at.Add(-time.Hour), Why: "the answer to its registration was lost: it may not exist"},
+		},
+		Budgets: []plan.Budget{{Resource: "runners", Taken: float64(runners), Limit: float64(runners + 4)}, {Resource: "memory", Taken: 12 << 30, Limit: 24 << 30}},
 		Pools: []plan.PoolStatus{
 			{Name: "linux", Scope: "instance", Labels: []string{"linux", "ubuntu-latest", "docker"}, Max: 4, IdleWant: 2, IdleWhy: "jobs come every 40 s at this time of the week", Waiting: jobs,
 				Window: "office hours", NextChange: at.Add(3 * time.Hour), Starting: 1, Idle: 2, Busy: runners, Leaving: 1},

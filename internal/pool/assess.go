@@ -110,11 +110,27 @@ func (m *Manager) look(r *runner, seen *observation) {
 	case r.rec.Phase == plan.PhaseStarting && !seen.caps.Runners:
 		m.comeOnline(r, seen)
 	case r.rec.Phase == plan.PhaseStarting && r.rec.Identity != nil:
-		if s, listed := v.runners[r.rec.Identity.ID]; listed && s.Online && s.Name == r.rec.ServerName() {
+		if s, listed := v.runners[r.rec.Identity.ID]; listed && s.Online && s.Name == r.rec.ServerName() && !r.echoes(seen) {
 			m.up(r, seen.at)
 			r.rec.Enter(plan.PhaseIdle, "online", seen.at)
 		}
 	}
+}
+
+// onlineFor is how long after its last contact a server lists a runner as online
+// (RunnerOfflineTime in models/actions/runner.go of Gitea and Forgejo).
+const onlineFor = time.Minute
+
+// echoes reports whether the server may list a runner as online on account of the
+// one that had its identity before.
+func (r *runner) echoes(seen *observation) bool {
+	if r.rec.ServerName() == r.rec.Name {
+		return false
+	}
+	if said, heard := seen.heard[r.rec.Name]; heard {
+		return !said.online
+	}
+	return seen.at.Sub(r.rec.StartedAt) < onlineFor
 }
 
 // up notes that a runner has come online, and tells its pool's breaker.

@@ -1,9 +1,14 @@
 package pool
 
 import (
+	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"scaler.io/scaler/internal/enginetest"
+	"scaler.io/scaler/internal/plan"
 )
 
 // Before 15 a Forgejo lists jobs only by label and no runners, and deletes none:
@@ -56,6 +61,37 @@ func TestPersistentRunnersOnForgejo(t *testing.T) {
 		if n := r.log.count("runner withdrawn"); n != 3 {
 			t.Errorf("%d runners withdrawn, want 3", n)
 		}
+		r.stop()
+		r.wantNothingLeft()
+	})
+}
+
+// A server that has just learned to list runners shows one with a used identity as
+// online while its container has not come so far: it is not taken for online, so
+// that its .runner is not emptied before it is read.
+func TestUsedIdentityAfterAnUpgrade(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, release(t, "forgejo-11"))
+		r.mint = true
+		var delay atomic.Int64
+		r.engine = enginetest.New(func(ctx context.Context, term <-chan struct{}, files map[string][]byte) int {
+			time.Sleep(time.Duration(delay.Load()))
+			return r.process(ctx, term, files)
+		})
+		r.run()
+		r.queue(1, time.Second)
+		r.after(15 * time.Second)
+		r.wantJobs("success", 1)
+		delay.Store(int64(10 * time.Second))
+		r.queue(1, 30*time.Second)
+		r.after(2 * time.Second)
+		r.gitea.SetProfile(release(t, "forgejo-15").Profile)
+		r.after(5 * time.Second)
+		if s := r.only(); s.Phase != plan.PhaseStarting {
+			t.Errorf("it is %s before it has said a word: %s", s.Phase, s.Note)
+		}
+		r.after(2 * time.Minute)
+		r.wantJobs("success", 2)
 		r.stop()
 		r.wantNothingLeft()
 	})

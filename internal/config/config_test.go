@@ -273,6 +273,8 @@ func TestWarnings(t *testing.T) {
 		{"docker label with dind", docker + "    container: {docker_access: dind}\n", ""},
 		{"docker label with an engine elsewhere", docker + "    container: {env: {DOCKER_HOST: tcp://docker}}\n", ""},
 		{"docker label with the runner's own setting", docker + "    runner_config: {container: {docker_host: tcp://docker}}\n", ""},
+		{"runner says little", minimal + "    runner_config: {log: {level: WARN}}\n", "log.level warn"},
+		{"runner says much", minimal + "    runner_config: {log: {level: debug}}\n", ""},
 		{"socket", minimal + "    container: {docker_access: socket}\n", "master of this host"},
 		{"a limit that does not bound a pool", minimal + "limits: {cpus: 4}\n", "pool linux has no container.cpus, so limits.cpus does not bound it"},
 		{"a reserve that does not bound a pool", minimal + "limits: {reserve: {memory: 1g}}\n", "pool linux has no container.memory, so limits.reserve.memory does not bound it"},

@@ -67,6 +67,19 @@ func (c RunnerConfig) WithJobOptions(options string) ([]byte, error) {
 	return out, nil
 }
 
+// LogLevel returns log.level in lower case, empty if there is none.
+func (c RunnerConfig) LogLevel() string {
+	var doc struct {
+		Log struct {
+			Level string `yaml:"level"`
+		} `yaml:"log"`
+	}
+	if yaml.Unmarshal(c, &doc) != nil {
+		return "" // it was checked before
+	}
+	return strings.ToLower(doc.Log.Level)
+}
+
 // section returns a mapping within the user's settings; one that is missing
 // or empty is nil.
 func section(d *decoder, user map[string]any, path, name string) map[string]any {

@@ -19,6 +19,11 @@ func (c *Config) Warnings() []string {
 				break
 			}
 		}
+		if level := p.RunnerConfig.LogLevel(); slices.Contains([]string{"warn", "warning", "error", "fatal", "panic"}, level) {
+			warnings = append(warnings, fmt.Sprintf(
+				"pool %s: runner_config has log.level %s, which hides what tells of the runners' jobs at a server that does not (Gitea before 1.25, Forgejo): "+
+					"there they all count as busy: use info", p.Name, level))
+		}
 		if p.Container.DockerAccess == DockerSocket {
 			warnings = append(warnings, fmt.Sprintf(
 				"pool %s: docker_access socket makes its jobs master of this host: use it only for repositories that you trust", p.Name))

@@ -99,7 +99,7 @@ func (v View) Explain(q Query) (Explanation, error) {
 		return e, nil
 	}
 	e := Explanation{At: v.Snap.Now, State: StateQueued, Job: c.jobs[j].shown()}
-	e.Summary = c.summary(j)
+	e.Summary = append(c.summary(j), v.Spec.Source.doubt()...)
 	e.Pools = make([]PoolAnswer, len(c.pools))
 	for i, p := range c.pools {
 		e.Pools[p.index] = c.answer(i, j)

@@ -39,6 +39,18 @@ func (s JobSource) Words() string {
 	return "not known yet"
 }
 
+// doubt says in sentences what it means for a job which is asked about that jobs
+// are not listed, or nothing.
+func (s JobSource) doubt() []string {
+	switch s {
+	case SourceEvents:
+		return []string{"This server does not list its jobs: what is known of them is what its events have told."}
+	case SourceNone:
+		return []string{"This server does not tell which jobs wait: each pool keeps a runner ready, which takes the oldest job that it fits, and starts the next as soon as that has one."}
+	}
+	return nil
+}
+
 // keepAhead has a pool keep at least one runner ready where that is how its jobs
 // are found.
 func (p *Pool) keepAhead() {

@@ -114,6 +114,8 @@ type Spec struct {
 	// CanNudge is false where the server cannot disable and enable a runner,
 	// which is what wakes one.
 	CanNudge bool
+	// Source is how queued jobs are found, empty if that is not known.
+	Source JobSource
 	// Shutdown says that the daemon drains to end. The pools' numbers are 0
 	// then; this is for the reasons.
 	Shutdown bool

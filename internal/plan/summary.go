@@ -157,6 +157,7 @@ func (v View) notQueued(id int64) Explanation {
 	}
 	e := Explanation{State: StateUnknown, Job: JobDecision{ID: id, Labels: []string{}, Reason: "no queued or running job with this id was read"}}
 	e.Summary = append(e.Summary, "No queued or running job with this id was read.")
+	e.Summary = append(e.Summary, v.Spec.Source.doubt()...)
 	for _, s := range slices.SortedFunc(maps.Keys(v.Snap.Unknown), func(a, b Scope) int { return cmp.Compare(a.String(), b.String()) }) {
 		e.Summary = append(e.Summary, fmt.Sprintf("The jobs of %s could not be read: %s.", s, v.Snap.Unknown[s]))
 	}

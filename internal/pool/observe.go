@@ -225,6 +225,7 @@ func (v *scopeView) allRunning() iter.Seq[plan.Job] {
 func (m *Manager) spec(seen *observation) plan.Spec {
 	spec := m.cfg.Spec
 	spec.CanNudge, spec.Shutdown, spec.Asked = seen.caps.Disable, m.draining, m.orders.asked()
+	spec.Source = seen.source
 	spec.Pools = slices.Clone(spec.Pools)
 	if m.ports.Ledger != nil {
 		spec.Shared = m.ports.Ledger.shared(m.instance)

@@ -39,7 +39,7 @@ func TestKeepsAheadOfJobsThatNothingTells(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t, release(t, name))
-				r.run(forgetful)
+				r.run()
 				r.after(10 * time.Second)
 				r.has("with nothing to do", 1, 0)
 				r.queue(5, 30*time.Second)
@@ -69,16 +69,16 @@ func TestKeepsAheadOfJobsThatNothingTells(t *testing.T) {
 func TestBusyByItsLogAfterARestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, release(t, "gitea-1.22"), sole(func(p *plan.Pool) { p.Max = 2 }))
-		r.run(forgetful)
+		r.run()
 		r.after(10 * time.Second)
 		r.stop()
 		r.queue(1, 20*time.Minute) // it is taken while no daemon runs
 		r.after(10 * time.Second)
-		r.run(forgetful)
+		r.run()
 		r.after(5 * time.Second)
 		r.has("after the restart", 1, 1)
 		r.stop()
-		r.run(forgetful)
+		r.run()
 		r.after(15 * time.Minute)
 		r.has("after another one", 1, 1)
 		r.after(10 * time.Minute)
@@ -93,7 +93,7 @@ func TestLogThatCannotBeRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, release(t, "gitea-1.24"), sole(func(p *plan.Pool) { p.Max = 2 }))
 		r.engine.Fail("Logs", errors.New("configured logging driver does not support reading"))
-		r.run(forgetful)
+		r.run()
 		r.after(5 * time.Second)
 		r.has("for some seconds", 1, 0)
 		r.after(time.Minute)
@@ -126,7 +126,7 @@ func TestLogThatSaysNothing(t *testing.T) {
 				return 137
 			}
 		})
-		r.run(forgetful)
+		r.run()
 		r.after(time.Minute)
 		r.has("before boot_timeout", 1, 0)
 		r.after(2 * time.Minute)
@@ -144,7 +144,7 @@ func TestLogThatSaysNothing(t *testing.T) {
 func TestPersistentRunnerOfAMuteServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, release(t, "gitea-1.22"), persistent, sole(func(p *plan.Pool) { p.Max = 3 }))
-		r.run(forgetful)
+		r.run()
 		r.after(10 * time.Second)
 		r.queue(1, time.Minute)
 		r.after(5 * time.Minute)
@@ -155,7 +155,7 @@ func TestPersistentRunnerOfAMuteServer(t *testing.T) {
 		r.after(30 * time.Minute)
 		r.has("after idle_timeout", 1, 0)
 		r.stop()
-		r.run(forgetful)
+		r.run()
 		r.after(10 * time.Second)
 		r.has("after a restart", 1, 0)
 		r.stop()
@@ -167,7 +167,7 @@ func TestAheadWhileThereAreSigns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, release(t, "gitea-1.24"), withEvents)
 		r.gitea.SetProfile(release(t, "gitea-1.23").Profile)
-		r.run(forgetful)
+		r.run()
 		r.after(10 * time.Second)
 		r.has("after the start", 1, 0)
 		r.after(15 * time.Minute)
@@ -188,17 +188,10 @@ func TestAheadWhileThereAreSigns(t *testing.T) {
 	})
 }
 
-// forgetful has a registrar that need not deregister.
-func forgetful(p *Ports) { p.Registrar = lax{p.Registrar} }
-
-type lax struct{ registrar }
-
-func (lax) Deregister(context.Context, plan.Scope, plan.Identity) (bool, error) { return false, nil }
-
 func TestStopReadsTheLogOnceMore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, release(t, "gitea-1.22"))
-		r.run(forgetful)
+		r.run()
 		r.after(10 * time.Second)
 		r.queue(1, time.Hour)
 		r.after(10 * time.Second)
@@ -235,7 +228,7 @@ func TestStopReadsTheLogOnceMore(t *testing.T) {
 func TestDrainOfARunnerThatTakesAJob(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, release(t, "gitea-1.22"))
-		r.run(forgetful)
+		r.run()
 		r.after(10 * time.Second)
 		r.config.Spec.Pools[0].Max = 0
 		if err := r.m.Reconfigure(t.Context(), r.config); err != nil {

@@ -13,6 +13,7 @@ import (
 // Calls counts the requests to Gitea by kind and outcome, and by server where there
 // are several. It is safe for concurrent use.
 type Calls struct {
+	gathered
 	byServer bool
 	total    *prometheus.CounterVec
 	seconds  *prometheus.CounterVec
@@ -25,7 +26,7 @@ func NewCalls(byServer bool) *Calls {
 	if byServer {
 		labels = []string{"server"}
 	}
-	return &Calls{
+	c := &Calls{
 		byServer: byServer,
 		total: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "scaler_gitea_requests_total", Help: "Requests to Gitea, repetitions included, by kind and outcome.",
@@ -34,6 +35,8 @@ func NewCalls(byServer bool) *Calls {
 			Name: "scaler_gitea_request_seconds_total", Help: "Time that the requests to Gitea took, by kind.",
 		}, append(slices.Clone(labels), "kind")),
 	}
+	c.gathered = gathered{c.total, c.seconds}
+	return c
 }
 
 // Of returns what counts one request to a server, by its name where there are
@@ -70,16 +73,4 @@ func outcome(err error) string {
 		return "server_error"
 	}
 	return "refused"
-}
-
-// Describe implements prometheus.Collector.
-func (c *Calls) Describe(ch chan<- *prometheus.Desc) {
-	c.total.Describe(ch)
-	c.seconds.Describe(ch)
-}
-
-// Collect implements prometheus.Collector.
-func (c *Calls) Collect(ch chan<- prometheus.Metric) {
-	c.total.Collect(ch)
-	c.seconds.Collect(ch)
 }

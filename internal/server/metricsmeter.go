@@ -147,8 +147,8 @@ func begin[T ~string](v *prometheus.CounterVec, pool string, reasons []T) {
 	}
 }
 
-func (m *Meter) all() []prometheus.Collector {
-	return []prometheus.Collector{m.starts, m.stops, m.failures, m.waits, m.steps, m.reaped, m.docker, m.dockerSeconds, m.reloads}
+func (m *Meter) all() gathered {
+	return gathered{m.starts, m.stops, m.failures, m.waits, m.steps, m.reaped, m.docker, m.dockerSeconds, m.reloads}
 }
 
 // metered shows what a Meter has counted of the pools that there are now.
@@ -158,18 +158,12 @@ type metered struct {
 }
 
 // Describe implements prometheus.Collector.
-func (m *metered) Describe(ch chan<- *prometheus.Desc) {
-	for _, c := range m.meter.all() {
-		c.Describe(ch)
-	}
-}
+func (m *metered) Describe(ch chan<- *prometheus.Desc) { m.meter.all().Describe(ch) }
 
 // Collect implements prometheus.Collector.
 func (m *metered) Collect(ch chan<- prometheus.Metric) {
 	if s := m.status.Status(); !s.CycleAt.IsZero() {
 		m.meter.keep(s.Pools)
 	}
-	for _, c := range m.meter.all() {
-		c.Collect(ch)
-	}
+	m.meter.all().Collect(ch)
 }

@@ -4,13 +4,14 @@ import "github.com/prometheus/client_golang/prometheus"
 
 // Deliveries counts notifications by target. It is safe for concurrent use.
 type Deliveries struct {
+	gathered
 	messages *prometheus.CounterVec
 	dropped  *prometheus.CounterVec
 }
 
 // NewDeliveries returns Deliveries that have counted nothing yet.
 func NewDeliveries() *Deliveries {
-	return &Deliveries{
+	d := &Deliveries{
 		messages: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "scaler_notifications_total", Help: "Notifications that were sent, or failed after all tries, by target and outcome.",
 		}, []string{"target", "outcome"}),
@@ -18,6 +19,8 @@ func NewDeliveries() *Deliveries {
 			Name: "scaler_notification_events_dropped_total", Help: "Events that were to be told and were not, since there were too many, they got too old or could not be sent, by target.",
 		}, []string{"target"}),
 	}
+	d.gathered = gathered{d.messages, d.dropped}
+	return d
 }
 
 // Notified counts a message that has arrived, or was given up.
@@ -38,16 +41,4 @@ func (d *Deliveries) Dropped(target string, events int) {
 func (d *Deliveries) Forget(target string) {
 	d.messages.DeletePartialMatch(prometheus.Labels{"target": target})
 	d.dropped.DeleteLabelValues(target)
-}
-
-// Describe implements prometheus.Collector.
-func (d *Deliveries) Describe(ch chan<- *prometheus.Desc) {
-	d.messages.Describe(ch)
-	d.dropped.Describe(ch)
-}
-
-// Collect implements prometheus.Collector.
-func (d *Deliveries) Collect(ch chan<- prometheus.Metric) {
-	d.messages.Collect(ch)
-	d.dropped.Collect(ch)
 }

@@ -28,14 +28,8 @@ func checkColdStarts(t *testing.T, r *rig) {
 	d := r.daemon(t, settings{Pools: []pool{{Name: "cold", Label: "cold", Max: 10}}})
 	repo := r.repo(t, realgitea.Admin, "cold", 1, "sleep 300ms")
 	w := r.watchAt(t, repo, coldPace)
-	var jobs []course
-	for i := range n {
-		r.nothingLeft(t, goneWithin)
-		pause(t, 2*time.Second+time.Duration(rnd.Int64N(int64(18*time.Second))))
-		r.gitea.Dispatch(t, repo, workflowFile)
-		jobs = w.succeed(t, i+1, time.Minute)
-	}
-	r.nothingLeft(t, goneWithin)
+	rest := func() time.Duration { return 2*time.Second + time.Duration(rnd.Int64N(int64(18*time.Second))) }
+	jobs := r.oneByOne(t, repo, w, n, rest, func() { r.nothingLeft(t, goneWithin) })
 	t.Log("at most: " + figures(waits(jobs)))
 	var about []time.Duration
 	for _, j := range jobs {

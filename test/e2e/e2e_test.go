@@ -54,20 +54,27 @@ func checkFromZero(t *testing.T, r *rig) {
 	r.daemon(t, settings{Pools: []pool{{Name: "zero", Label: "zero", Max: 4}}})
 	repo := r.repo(t, realgitea.Admin, "zero", 1, "sleep 300ms")
 	w := r.watch(t, repo)
-	var jobs []course
-	for i := range n {
-		r.nothingLeft(t, goneWithin)
-		pause(t, rand.N(time.Second))
-		r.gitea.Dispatch(t, repo, workflowFile)
-		jobs = w.succeed(t, i+1, time.Minute)
-	}
-	r.nothingLeft(t, goneWithin)
+	jobs := r.oneByOne(t, repo, w, n, func() time.Duration { return rand.N(time.Second) }, func() { r.nothingLeft(t, goneWithin) })
 	t.Log(figures(waits(jobs)))
 	for _, c := range jobs {
 		if c.waited() > mostWait {
 			t.Errorf("job %d waited %s, at most %s are allowed", c.ID, c.waited(), mostWait)
 		}
 	}
+}
+
+// oneByOne runs so many jobs, each after a pause with nothing left of the one
+// before, which empty waits for. In the end nothing is left either.
+func (r *rig) oneByOne(t *testing.T, repo string, w *watch, n int, rest func() time.Duration, empty func()) (jobs []course) {
+	t.Helper()
+	for i := range n {
+		empty()
+		pause(t, rest())
+		r.gitea.Dispatch(t, repo, workflowFile)
+		jobs = w.succeed(t, i+1, time.Minute)
+	}
+	empty()
+	return jobs
 }
 
 func checkBurst(t *testing.T, r *rig) {

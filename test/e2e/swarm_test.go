@@ -100,14 +100,7 @@ func checkSwarmFromZero(t *testing.T, r *rig) {
 	d := r.swarmDaemon(t, settings{Pools: []pool{{Name: "zero", Label: "swarm-zero", Max: 4}}})
 	repo := r.repo(t, realgitea.Admin, "swarm-zero", 1, "sleep 300ms")
 	w := r.watch(t, repo)
-	var jobs []course
-	for i := range n {
-		r.nothingInSwarm(t, goneWithin)
-		pause(t, rand.N(time.Second))
-		r.gitea.Dispatch(t, repo, workflowFile)
-		jobs = w.succeed(t, i+1, time.Minute)
-	}
-	r.nothingInSwarm(t, goneWithin)
+	jobs := r.oneByOne(t, repo, w, n, func() time.Duration { return rand.N(time.Second) }, func() { r.nothingInSwarm(t, goneWithin) })
 	t.Log(figures(waits(jobs)))
 	wantQuiet(t, d)
 }

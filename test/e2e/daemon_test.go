@@ -112,6 +112,7 @@ func (d *daemon) configure(t *testing.T, dir string, s settings) {
 		d.config:                                 config.String(),
 		filepath.Join(dir, "api-token"):          d.rig.gitea.APIToken + "\n",
 		filepath.Join(dir, "registration-token"): d.rig.gitea.RegistrationToken + "\n",
+		filepath.Join(dir, "webhook-secret"):     "webhook-secret-of-the-test\n",
 	} {
 		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
 			t.Fatal(err)

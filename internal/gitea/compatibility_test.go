@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	runnerv1 "code.gitea.io/actions-proto-go/runner/v1"
 	"connectrpc.com/connect"
@@ -219,4 +220,26 @@ func namesRunner(t *testing.T, server *giteatest.Server, c *Client) bool {
 	}
 	list, err := c.RunningJobs(t.Context(), instance)
 	return there(t, err) && len(list.Jobs) == 1 && list.Jobs[0].RunnerID == id.ID
+}
+
+// TestRefusedTokenIsNotRepeated: no error has the API token in it, whatever the
+// server answers to one that it refuses.
+func TestRefusedTokenIsNotRepeated(t *testing.T) {
+	const wrong = "a-token-that-is-refused"
+	for _, p := range giteatest.Profiles() {
+		server := giteatest.New(giteatest.Options{Profile: p, APIToken: apiToken})
+		t.Cleanup(server.Close)
+		c := serve(t, server, func(o *Options) {
+			o.Token = func() (plan.Secret, error) { return wrong, nil }
+		})
+		c.found.set(promise{caps: capabilitiesOf(p.Version())}, time.Now())
+		_, runners := c.Runners(t.Context(), instance)
+		_, hooks := c.Hooks(t.Context(), instance)
+		_, token := c.MintToken(t.Context(), instance)
+		for what, err := range map[string]error{"runners": runners, "hooks": hooks, "token": token} {
+			if err == nil || strings.Contains(err.Error(), wrong) {
+				t.Errorf("%s: %s: %v", p, what, err)
+			}
+		}
+	}
 }

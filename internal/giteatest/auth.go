@@ -93,7 +93,11 @@ func (s *Server) authenticate(w http.ResponseWriter, r *http.Request) (user APIU
 	}
 	user, known := s.db.apiTokens[token]
 	if !known {
-		s.apiError(w, r, http.StatusUnauthorized, s.credentialText())
+		text := s.credentialText()
+		if s.profile.rules.tellsToken {
+			text = fmt.Sprintf("access token does not exist [sha: %s]", token)
+		}
+		s.apiError(w, r, http.StatusUnauthorized, text)
 		return APIUser{}, false, false
 	}
 	return user, true, true

@@ -33,6 +33,9 @@ func checkWrongAPIToken(t *testing.T, c client) {
 		if either(gitea(22, 24), forgejo(7))(releaseOf(c.profile())) {
 			text = "user does not exist [uid: 0, name: ]"
 		}
+		if forgejo(15)(releaseOf(c.profile())) {
+			text = "access token does not exist [sha: wrong]"
+		}
 		c.do(t, http.MethodGet, "/api/v1/admin/hooks", nil, "Authorization", scheme+"wrong").wantMessage(t, http.StatusUnauthorized, text)
 	}
 	c.do(t, http.MethodGet, "/api/v1/admin/hooks", nil, "Authorization", "Bearer "+c.apiToken()).want(t, http.StatusOK, nil)

@@ -28,6 +28,7 @@ type rules struct {
 	indexURL   bool // a job's page is named by its place in its run (Gitea up to 1.25)
 	runURL     bool // a job's API address in events is below its run's (Gitea 1.24)
 	plainTexts bool // errors are those of the model: "invalid status x" (Gitea 1.27)
+	tellsToken bool // a refused API token is part of the answer (Forgejo 15)
 	oldTexts   bool // "The target couldn't be found." (Gitea up to 1.24, Forgejo)
 	oldScopes  bool // a refusal names the scopes that are missing only (Gitea 1.22, Forgejo)
 	labelled   bool // the queue is empty for who names no labels (Forgejo up to 13)
@@ -84,7 +85,7 @@ func forgejoRules(major int) rules {
 	return rules{
 		runners: major >= 15, remove: major >= 15, create: major >= 15,
 		tasks: major >= 11, mintGet: true, queue: major >= 11, adminActions: major >= 15,
-		oldTexts: true, oldScopes: true, labelled: major <= 13, handles: major >= 15, runIDs: major >= 16,
+		oldTexts: true, tellsToken: major >= 15, oldScopes: true, labelled: major <= 13, handles: major >= 15, runIDs: major >= 16,
 		ephemeral: major >= 15, ownTasks: major >= 11, collisions: true,
 		codes: major >= 11, emptyNone: major >= 11, bind: major >= 15, recover: major >= 15,
 		events: []string{eventPush, eventRelease}, hookPages: major >= 14, hookURLs: major >= 14,

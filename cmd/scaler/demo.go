@@ -31,7 +31,10 @@ func newDemoCommand() *cobra.Command {
 An in-memory Gitea gets jobs over some seconds; the daemon, with two pools,
 starts a runner container for each on this machine's Docker Engine. The image
 is made from this very program, and nothing is pulled. In the end nothing is
-left. The exit code is 1 unless all jobs were completed and nothing is left.`,
+left. The exit code is 1 unless all jobs were completed and nothing is left.
+
+With --profile the server behaves as another release. One that cannot delete
+runners is left with identities that would be used again.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if jobs < 1 {
 				return &usageError{"--jobs must be at least 1"}

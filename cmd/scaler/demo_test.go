@@ -86,6 +86,24 @@ func debris(t *testing.T) string {
 	return all
 }
 
+// TestDemoOfReleases plays against releases that lack different things.
+func TestDemoOfReleases(t *testing.T) {
+	needEngine(t)
+	for profile, keeps := range map[string]bool{"gitea-1.22": true, "gitea-1.24": false, "forgejo-15": false} {
+		t.Run(profile, func(t *testing.T) {
+			t.Parallel()
+			cmd, output := demoCommand(t, "--jobs", "4", "--profile", profile)
+			if err := cmd.Run(); err != nil {
+				t.Fatalf("%v\n%s", err, output)
+			}
+			text := output.String()
+			if !strings.Contains(text, "4 of 4 jobs completed") || !strings.Contains(text, profile) || strings.Contains(text, "are kept to be used again") != keeps {
+				t.Errorf("output:\n%s", text)
+			}
+		})
+	}
+}
+
 func TestDemo(t *testing.T) {
 	needEngine(t)
 	file := filepath.Join(t.TempDir(), "figures.json")

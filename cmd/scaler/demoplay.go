@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"scaler.io/scaler/internal/giteatest"
-	"scaler.io/scaler/internal/server"
 )
 
 // How the demo's jobs come and how long they take.
@@ -37,6 +36,7 @@ type demoFigures struct {
 	Registered     int         `json:"registered"`
 	Deregistered   int         `json:"deregistered"`
 	LeftInGitea    int         `json:"left_in_gitea"`
+	Kept           int         `json:"kept"` // identities that are kept to be used again, since the server cannot delete them
 	LeftContainers int         `json:"left_containers"`
 }
 
@@ -60,11 +60,11 @@ func (d *demo) play(ctx context.Context, s *stage) (*demoFigures, error) {
 	defer stopDaemon()
 	ended := make(chan error, 1)
 	go func() {
-		ended <- runFleet(daemon, s.parts, []service{controlSocket(s.parts, s.socket, s.log, server.WithAudit(s.parts.audit))}, serviceManager(s.parts, s.log), s.log)
+		ended <- runFleet(daemon, s.parts, s.services, serviceManager(s.parts, s.log), s.log)
 	}()
 	go d.sendJobs(playing, s.gitea)
 
-	d.view.begin(d.jobs, s.path)
+	d.view.begin(d.jobs, d.release, s.path)
 	tick := time.NewTicker(demoRefresh)
 	defer tick.Stop()
 	for done := false; !done; {
@@ -77,14 +77,18 @@ func (d *demo) play(ctx context.Context, s *stage) (*demoFigures, error) {
 		}
 		state, status := s.gitea.State(), s.parts.fleet.Status()
 		d.view.show(state, status)
-		done = done || state.Jobs[giteatest.StatusSuccess] == d.jobs && len(status.Runners) == 0 && len(state.Runners) == 0
+		// Where the jobs that wait are not listed, runners are kept ready for some
+		// time after the last. They end with the daemon.
+		ended := len(status.Runners) == 0 && len(state.Runners) == len(status.Corpses)
+		done = done || state.Jobs[giteatest.StatusSuccess] == d.jobs && (ended || !s.gitea.Profile().ListsJobs())
 	}
 	stopDaemon()
 	if err := <-ended; err != nil {
 		return nil, err
 	}
 	d.view.end()
-	return d.figures(s.gitea.State()), nil
+	kept, err := s.store.Corpses()
+	return d.figures(s.gitea.State(), len(kept)), err
 }
 
 // sendJobs queues the jobs over some seconds: two in three for one pool, the
@@ -109,11 +113,11 @@ func (d *demo) sendJobs(ctx context.Context, gitea *giteatest.Server) {
 }
 
 // figures sums up what the server has seen and the loop has told.
-func (d *demo) figures(state giteatest.State) *demoFigures {
+func (d *demo) figures(state giteatest.State, kept int) *demoFigures {
 	c := state.Counts
 	f := &demoFigures{
 		Jobs: d.jobs, Completed: state.Jobs[giteatest.StatusSuccess], PeakRunners: c.PeakRunners, Registered: c.Registrations,
-		Deregistered: c.Deletions + c.Deregistrations + c.EphemeralDeletions, LeftInGitea: len(state.Runners),
+		Deregistered: c.Deletions + c.Deregistrations + c.EphemeralDeletions, LeftInGitea: len(state.Runners) - kept, Kept: kept,
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -28,7 +28,7 @@ const demoConfig = `gitea:
   internal_url: %[2]s
   api_token: {file: api-token}
 registration_tokens:
-  - {name: instance, scope: instance, token: {file: registration-token}}
+  - {name: instance, scope: instance, mint: true}
 pools:
   - name: linux
     registration_token: instance
@@ -45,6 +45,11 @@ pools:
 limits: {runners: 10}
 state_dir: %[5]s
 control_socket: %[6]s
+on_shutdown: drain
+`
+
+// demoWebhook is added for a server that does not list the jobs that wait.
+const demoWebhook = `webhook: {listen: %[1]q, public_url: "http://%[1]s", secret: {file: webhook-secret}}
 `
 
 // demoHost is the name by which containers reach this machine.
@@ -52,14 +57,14 @@ const demoHost = "scaler-demo-gitea"
 
 // stage is what the demo plays on.
 type stage struct {
-	gitea  *giteatest.Server
-	web    *http.Server
-	parts  parts
-	store  *state.Store
-	image  string
-	socket net.Listener
-	path   string // of the socket
-	log    *slog.Logger
+	gitea    *giteatest.Server
+	web      *http.Server
+	parts    parts
+	services []service
+	store    *state.Store
+	image    string
+	path     string // of the socket
+	log      *slog.Logger
 }
 
 // removed collects the runners of which nothing is left.
@@ -87,8 +92,8 @@ func (d *demo) setUp(ctx context.Context, s *stage) error {
 	if err != nil {
 		return err
 	}
-	apiToken, registrationToken := rand.Text(), rand.Text()+rand.Text()
-	s.gitea = giteatest.New(giteatest.Options{Profile: d.release, APIToken: apiToken, RegistrationToken: registrationToken})
+	apiToken := rand.Text()
+	s.gitea = giteatest.New(giteatest.Options{Profile: d.release, APIToken: apiToken})
 	port, err := s.listen(host.listen)
 	if err != nil {
 		return err
@@ -97,7 +102,14 @@ func (d *demo) setUp(ctx context.Context, s *stage) error {
 	s.path = filepath.Join(d.dir, "scaler.sock")
 	text := fmt.Sprintf(demoConfig, "http://"+demoHost+":"+port, "http://"+net.JoinHostPort(host.local, port), s.image,
 		demoHost+":"+host.target, filepath.Join(d.dir, "state"), s.path)
-	cfg, err := d.configure(text, apiToken, registrationToken)
+	if !s.gitea.Profile().ListsJobs() {
+		address, err := freeAddress()
+		if err != nil {
+			return err
+		}
+		text += fmt.Sprintf(demoWebhook, address)
+	}
+	cfg, err := d.configure(text, apiToken)
 	if err != nil {
 		return err
 	}
@@ -108,14 +120,31 @@ func (d *demo) setUp(ctx context.Context, s *stage) error {
 	if err := selfImage(ctx, s.parts.first().engine, s.image); err != nil {
 		return err
 	}
-	s.socket, err = server.Listen(s.path)
+	s.services, err = listen(cfg, s.parts, noReload, s.log)
+	if err == nil && cfg.Webhook != nil && !tryHooks(ctx, cfg, s.parts.first().gitea, s.log) {
+		err = errors.New("the demo's webhook was not made: " + lastLines(d.log.String(), 3))
+	}
 	return err
+}
+
+// noReload answers who asks for the configuration to be read again.
+func noReload(context.Context) (server.Reloaded, error) {
+	return server.Reloaded{}, errors.New("the demo has a configuration of its own, which is not read again")
+}
+
+// freeAddress is one of this machine's own that was free a moment ago.
+func freeAddress() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", fmt.Errorf("find a port for the demo's webhook: %w", err)
+	}
+	return l.Addr().String(), l.Close()
 }
 
 // configure writes the configuration and its secrets, and loads them as the
 // daemon would.
-func (d *demo) configure(text, apiToken, registrationToken string) (*config.Config, error) {
-	files := map[string]string{"scaler.yaml": text, "api-token": apiToken, "registration-token": registrationToken}
+func (d *demo) configure(text, apiToken string) (*config.Config, error) {
+	files := map[string]string{"scaler.yaml": text, "api-token": apiToken, "webhook-secret": rand.Text()}
 	for name, content := range files {
 		if err := os.WriteFile(filepath.Join(d.dir, name), []byte(content), 0o600); err != nil {
 			return nil, fmt.Errorf("write configuration of the demo: %w", err)
@@ -180,9 +209,6 @@ func (s *stage) close(ctx context.Context) error {
 	}
 	if s.store != nil {
 		errs = append(errs, s.store.Close())
-	}
-	if s.socket != nil {
-		s.socket.Close() // closed already, unless the demo did not begin
 	}
 	return errors.Join(errs...)
 }

@@ -38,9 +38,13 @@ func newDemoView(out io.Writer) *demoView {
 	return &demoView{out: out, live: isFile && term.IsTerminal(int(f.Fd()))}
 }
 
-func (v *demoView) begin(jobs int, socket string) {
+func (v *demoView) begin(jobs int, release giteatest.Profile, socket string) {
 	v.began, v.jobs = time.Now(), jobs
-	fmt.Fprintf(v.out, "An in-memory Gitea gets %d jobs; scaler starts a container for each and removes it after.\n", jobs)
+	what := "An in-memory Gitea"
+	if release.String() != "" {
+		what = "An in-memory server that behaves as " + release.String()
+	}
+	fmt.Fprintf(v.out, "%s gets %d jobs; scaler starts a container for each and removes it after.\n", what, jobs)
 	fmt.Fprintf(v.out, "In another terminal: docker ps, or scaler status --watch --socket %s\n\n", socket)
 }
 
@@ -127,4 +131,7 @@ func (v *demoView) summary(f demoFigures) {
 	fmt.Fprintf(v.out, "A cold start   p50 %4d ms, p95 %4d ms, from the decision to the runner's job.\n", f.ColdStart.P50, f.ColdStart.P95)
 	fmt.Fprintf(v.out, "%d runners registered, %d deregistered; left: %d in Gitea, %d containers.\n",
 		f.Registered, f.Deregistered, f.LeftInGitea, f.LeftContainers)
+	if f.Kept > 0 {
+		fmt.Fprintf(v.out, "This server cannot delete runners: %d identities are kept to be used again.\n", f.Kept)
+	}
 }

@@ -19,6 +19,9 @@ func (p Profile) String() string { return p.name }
 // forgejo reports whether it is a release of Forgejo.
 func (p Profile) forgejo() bool { return strings.HasPrefix(p.name, "forgejo-") }
 
+// ListsJobs reports whether the release lists the jobs that wait.
+func (p Profile) ListsJobs() bool { return p.rules.jobs || p.rules.queue }
+
 // Version is what the server says of itself.
 func (p Profile) Version() string { return p.version }
 

@@ -79,6 +79,10 @@ func TestWriteStatus(t *testing.T) {
 		{name: "all is well", status: plan.Status{Version: "v1", StartedAt: noon, CycleAt: noon}, want: []string{"\nNo problems.\n", "\nRUNNERS (0)\n", "\nQUEUE (0)\n"}},
 		{name: "an old server", status: plan.Status{Capabilities: &plan.Capabilities{Product: plan.ProductGitea, Version: "1.24.6", JobEvents: true, Runners: true, Delete: true, Ephemeral: true}},
 			want: []string{"\nServer: Gitea 1.24.6, which cannot list queued and running jobs, say which runner has which job,\n", "disable runners\n"}},
+		{name: "two servers", status: plan.Status{Servers: []plan.ServerStatus{
+			{Name: "home", Capabilities: &plan.Capabilities{Product: plan.ProductGitea, Version: "1.23.8"}}, {Name: "silent"},
+			{Name: "work", Capabilities: &plan.Capabilities{Product: plan.ProductForgejo, Version: "15.0.3+gitea-1.22.0", Jobs: true, Runners: true, Delete: true, Ephemeral: true}},
+		}}, want: []string{"\nServer home: Gitea 1.23.8, which cannot list", "\nServer work: Forgejo 15.0.3+gitea-1.22.0, which cannot say which runner has which job, send\n"}},
 		{name: "just started", status: plan.Status{Version: "v1", Instance: "abc"}, want: []string{"scaler v1, instance abc, no cycle yet\n", "No problems."}},
 		{name: "schedules", status: scheduled(), want: []string{strings.ReplaceAll(schedulesText, `"`, "`")}},
 		{name: "no cycle for long", status: plan.Status{StartedAt: noon.Add(-time.Hour), CycleAt: noon.Add(-10 * time.Minute)},

@@ -172,7 +172,7 @@ func (c *Client) promised(ctx context.Context, version string) (promise, error) 
 // OPTIONS, which no route has, by 405 with the methods there are, before it
 // looks at permissions, or at whether what the address names exists; and by 404
 // in plain text if there is no such route (go-chi from 5.0.11, Gitea 1.22 to
-// 1.27, Forgejo 7 to 16) [tried on Gitea 1.22, 1.24 and 1.26, and Forgejo 15]. Any other answer tells nothing.
+// 1.27, Forgejo 7 to 16) [tried on Gitea 1.22, 1.24, 1.25 and 1.26, Forgejo 11 and 15]. Any other answer tells nothing.
 func (c *Client) methods(ctx context.Context, path string) (methods []string, told bool, err error) {
 	call := &call{kind: KindMethods, what: "ask for the methods of " + path, repeat: true}
 	req, err := http.NewRequestWithContext(withCall(ctx, call), http.MethodOptions, c.url+"/api/v1"+path, nil)

@@ -127,6 +127,8 @@ func TestInitOtherServers(t *testing.T) {
 			wantText(t, strings.Join(strings.Fields(screen), " "), tt.says...)
 			if c := w.loaded(t); c.Pools[0].Image != tt.image || !c.RegistrationTokens[0].Mint {
 				t.Errorf("configuration %+v", c)
+			} else if asRoot := c.Pools[0].Container.User == forgejoUser; asRoot != (tt.image == forgejoImage && c.Pools[0].Container.DockerAccess == config.DockerSocket) {
+				t.Errorf("with docker_access %s its user is %q", c.Pools[0].Container.DockerAccess, c.Pools[0].Container.User)
 			}
 		})
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,6 +26,7 @@ const (
 	jobLabel        = "ubuntu-latest:docker://docker.gitea.com/runner-images:ubuntu-latest"
 
 	forgejoImage    = "data.forgejo.org/forgejo/runner:12"
+	forgejoUser     = "0:0" // its own may not use the engine's socket
 	forgejoJobLabel = "docker:docker://data.forgejo.org/oci/node:22-bookworm"
 )
 
@@ -190,6 +192,9 @@ func (s *setUp) askImage(ctx context.Context, was config.Pool) (err error) {
 	}
 	foreign := "forgejo"
 	if s.can.Product == plan.ProductForgejo {
+		if s.answers.User = was.Container.User; s.answers.Access == string(config.DockerSocket) {
+			s.answers.User = cmp.Or(s.answers.User, forgejoUser)
+		}
 		def, help, foreign = forgejoImage, "An image with Forgejo's runner in it, of version 12.8 or newer. "+forgejoImage+" is the official one.", "gitea"
 	}
 	var options []choice

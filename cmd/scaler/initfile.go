@@ -39,7 +39,7 @@ registration_tokens:
 {{- if .Registration}}
     token: {file: ` + registrationFile + `}
 {{- else}}
-    mint: true # Gitea is asked for it, and none is kept here
+    mint: true # the server is asked for it, and none is kept here
 {{- end}}
 
 pools:
@@ -50,6 +50,9 @@ pools:
     max: {{.Max}} # runners at most
     container:
       docker_access: {{.Access}}
+{{- if .User}}
+      user: {{q .User}} # the image's own user may not use the socket
+{{- end}}
 {{- if .Pull}}
       pull: {{.Pull}}
 {{- end}}

@@ -51,6 +51,7 @@ type answers struct {
 	Registration             plan.Secret // empty: Gitea is asked for it
 	DockerHost               string
 	Access, Image            string
+	User                     string // of the container; empty: the image's own
 	Pull, Network            string
 	Pool                     string
 	Labels                   []string

@@ -140,9 +140,14 @@ func (a *arrivals) isNew(job int64, now time.Time) bool {
 // cameOnline notes how long a runner took to start. Of one that was started before
 // the daemon it is not known when it came online.
 func (m *Manager) cameOnline(r *runner, now time.Time) {
-	if a := m.arrivals.pools[r.rec.Pool]; a != nil && r.rec.Phase == plan.PhaseStarting && !r.rec.Since.Before(m.started) {
-		a.Started(now.Sub(r.rec.Since))
+	if r.rec.Phase != plan.PhaseStarting || r.rec.Since.Before(m.started) {
+		return
 	}
+	took := now.Sub(r.rec.Since)
+	if a := m.arrivals.pools[r.rec.Pool]; a != nil {
+		a.Started(took)
+	}
+	m.noteBoot(took, now)
 }
 
 // keepArrivals stores how jobs arrive. A failure costs at most what is learned

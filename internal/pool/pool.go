@@ -125,7 +125,8 @@ type Manager struct {
 	size       hostSize
 	nudges     map[string]uint64 // by pool, since the start
 	arrivals   *arrivals
-	split      *plan.Split // nil where no other daemon shares the jobs
+	split      *plan.Split     // nil where no other daemon shares the jobs
+	boots      []time.Duration // of the last runners, where one does
 	cycle      uint64
 	cycleTook  time.Duration // the last one
 	removals   int           // under way

@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -8,9 +9,16 @@ import (
 	"scaler.io/scaler/internal/plan"
 )
 
-// readShared is how many jobs are read at most where they are split, unless the
-// pools can serve more by themselves.
-const readShared = 500
+const (
+	// readShared is how many jobs are read at most where they are split, unless the
+	// pools can serve more by themselves.
+	readShared = 500
+	// bootsJudged is how many of the last starts say how long one takes, and
+	// bootsNeeded how many it takes to say so.
+	bootsJudged, bootsNeeded = 20, 5
+	// handoverBoots is how many times as long as a start a handover should be.
+	handoverBoots = 4
+)
 
 // setSharing has the jobs be split among the daemons that are configured.
 func (m *Manager) setSharing(s plan.Sharing) {
@@ -24,6 +32,38 @@ func (m *Manager) setSharing(s plan.Sharing) {
 		m.split = plan.NewSplit(s)
 		m.split.Adopt(before)
 	}
+	m.judgeHandover(time.Now())
+}
+
+// noteBoot notes how long a runner took from the decision to start it until it was
+// online.
+func (m *Manager) noteBoot(took time.Duration, now time.Time) {
+	if m.split == nil {
+		return
+	}
+	if len(m.boots) == bootsJudged {
+		m.boots = slices.Delete(m.boots, 0, 1)
+	}
+	m.boots = append(m.boots, took)
+	m.judgeHandover(now)
+}
+
+// judgeHandover says so if the handover is too short: after half of it the next
+// daemon takes a job, and a runner that is not online by then was started in vain.
+func (m *Manager) judgeHandover(now time.Time) {
+	const subject = "peers"
+	if m.split == nil || len(m.boots) < bootsNeeded {
+		m.conditions.set(subject, "", now)
+		return
+	}
+	handover, usual := m.split.Sharing().Handover, slices.Sorted(slices.Values(m.boots))[len(m.boots)/2]
+	if usual <= handover/2 {
+		m.conditions.set(subject, "", now)
+		return
+	}
+	m.conditions.setCause(subject, handover.String(), fmt.Sprintf(
+		"runners usually take %s to come online, and after half of peers.handover, which is %s, other daemons start runners for the same jobs: set it to %s in all of them, or have runners start faster",
+		usual.Round(100*time.Millisecond), handover, (handoverBoots*usual).Round(time.Second)), now)
 }
 
 // share says in the snapshot whose its jobs are.

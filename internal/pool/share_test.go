@@ -61,6 +61,45 @@ func TestJobsOfAnAbsentDaemonAreTaken(t *testing.T) {
 	})
 }
 
+// Where runners take longer to come online than other daemons wait for them, that is
+// a problem, until the handover is long enough.
+func TestHandoverThatIsTooShortIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, giteatest.Options{}, sharing("build-1", "build-2"), sole(func(p *plan.Pool) { p.Max = 40 }))
+		r.engine.StartTime = 8 * time.Second
+		r.run()
+		problem := func() string {
+			for _, p := range r.m.Status().Problems {
+				if p.Subject == "peers" {
+					return p.Message
+				}
+			}
+			return ""
+		}
+		r.gitea.AddJobs(giteatest.JobSpec{Count: 3, Repo: "acme/app", Labels: []string{"linux"}, Duration: time.Minute})
+		r.after(30 * time.Second)
+		if got := problem(); got != "" {
+			t.Errorf("after too few starts: %s", got)
+		}
+		r.gitea.AddJobs(giteatest.JobSpec{Count: 12, Repo: "acme/app", Labels: []string{"linux"}, Duration: time.Minute})
+		r.after(time.Minute)
+		if got := problem(); !strings.Contains(got, "to come online, and after half of peers.handover, which is 10s, other daemons start runners for the same jobs: set it to ") {
+			t.Errorf("problem %q", got)
+		}
+		cfg := r.config
+		cfg.Sharing.Handover = 40 * time.Second
+		if err := r.m.Reconfigure(context.Background(), cfg); err != nil {
+			t.Fatal(err)
+		}
+		r.after(2 * time.Second)
+		if got := problem(); got != "" {
+			t.Errorf("with a longer handover: %s", got)
+		}
+		r.after(5 * time.Minute)
+		r.stop()
+	})
+}
+
 // Without peers in the configuration all jobs are served at once.
 func TestSharingFollowsTheConfiguration(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -19,7 +19,8 @@ func newWebhookCreateCommand() *cobra.Command {
 		Use: "create", Short: "Make the webhooks in Gitea, or correct those that are there", Args: cobra.NoArgs,
 		Long: `Make in Gitea the webhooks that send events to the daemon, one for the scope of
 each pool. A webhook that sends to the same URL already is left as it is if it
-is right, and else replaced by a new one.
+is right, and else replaced by a new one. Where the server has no events about
+jobs, they are for pushes and pull requests, after which jobs may come.
 
 Gitea tells nobody a webhook's secret, and takes no new one for a webhook that
 is there. So after the secret has changed, use --replace.`,

@@ -82,6 +82,22 @@ func (s dyingStore) TakeSpare(r state.Record) (taken state.Record, found bool, e
 	return taken, found, nil
 }
 
+func (s dyingStore) WithdrawSpare(name string) (withdrawn bool, err error) {
+	err = s.d.do("WithdrawSpare", func() (err error) {
+		withdrawn, err = s.store.WithdrawSpare(name)
+		return err
+	})
+	return withdrawn && err == nil, err
+}
+
+func (s dyingStore) ForgetCorpses(f plan.ForgetCorpses, by *plan.AuditEntry) (forgotten []string, err error) {
+	err = s.d.do("ForgetCorpses", func() (err error) {
+		forgotten, err = s.store.ForgetCorpses(f, by)
+		return err
+	})
+	return forgotten, err
+}
+
 type dyingEngine struct {
 	engine
 	d *death
@@ -117,6 +133,14 @@ func (g dyingRegistrar) Register(ctx context.Context, token string, reg plan.Reg
 		return err
 	})
 	return id, err
+}
+
+func (g dyingRegistrar) Deregister(ctx context.Context, scope plan.Scope, id plan.Identity) (existed bool, err error) {
+	err = g.d.do("Deregister", func() (err error) {
+		existed, err = g.registrar.Deregister(ctx, scope, id)
+		return err
+	})
+	return existed, err
 }
 
 func (g dyingRegistrar) Reuse(ctx context.Context, id plan.Identity, reg plan.Registration) (got plan.Identity, err error) {
@@ -189,6 +213,45 @@ func testDeath(t *testing.T, d *death) {
 	}
 	if doubtful > 1 || doubtful > 0 && d.call != "Register" && d.call != "Put" {
 		t.Errorf("%d corpses that are not spare: %+v", doubtful, corpses)
+	}
+}
+
+// Whenever the daemon dies while it deletes what was kept at a server that has been
+// upgraded, the next one deletes the rest, and gives none of it to a runner.
+func TestClearingSurvivesTheDaemon(t *testing.T) {
+	for _, call := range []string{"WithdrawSpare", "Deregister", "ForgetCorpses"} {
+		for _, answer := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, answer lost %v", call, answer), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					r := newRig(t, giteatest.Options{Profile: profile(t, "gitea-1.22")}, few(3))
+					r.watchIdentities()
+					r.run()
+					r.queue(4, 20*time.Second)
+					r.after(2 * time.Minute)
+					r.drain()
+					if _, corpses := r.stored(); len(corpses) < 2 {
+						t.Fatalf("corpses %+v", corpses)
+					}
+					r.gitea.SetProfile(profile(t, "gitea-1.26"))
+					d := &death{call: call, nth: 2, answer: answer}
+					r.run(d.ports)
+					r.after(time.Minute)
+					r.stop()
+					if !d.dead {
+						t.Fatalf("it did not die: %s was called %d times", d.call, d.seen)
+					}
+					r.run()
+					r.queue(2, time.Second)
+					r.after(2 * time.Minute)
+					r.wantJobs(giteatest.StatusSuccess, 6)
+					r.drain()
+					r.wantNothingLeft()
+					if _, corpses := r.stored(); len(corpses) > 0 {
+						t.Errorf("corpses left: %+v", corpses)
+					}
+				})
+			})
+		}
 	}
 }
 

@@ -127,8 +127,12 @@ func TestInitOtherServers(t *testing.T) {
 			wantText(t, strings.Join(strings.Fields(screen), " "), tt.says...)
 			if c := w.loaded(t); c.Pools[0].Image != tt.image || !c.RegistrationTokens[0].Mint {
 				t.Errorf("configuration %+v", c)
-			} else if asRoot := c.Pools[0].Container.User == forgejoUser; asRoot != (tt.image == forgejoImage && c.Pools[0].Container.DockerAccess == config.DockerSocket) {
-				t.Errorf("with docker_access %s its user is %q", c.Pools[0].Container.DockerAccess, c.Pools[0].Container.User)
+			}
+			if screen, err = w.setUp(t, &person{}, "--yes", "--force", "--docker-access", "socket"); err != nil {
+				t.Fatalf("with the socket: %v\n%s", err, screen)
+			}
+			if c := w.loaded(t).Pools[0].Container; (c.User == forgejoUser) != (tt.image == forgejoImage) {
+				t.Errorf("with docker_access %s its user is %q", c.DockerAccess, c.User)
 			}
 		})
 	}

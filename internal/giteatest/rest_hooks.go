@@ -245,13 +245,14 @@ func (s *Server) deleteHook(c restCall) {
 	c.w.WriteHeader(http.StatusNoContent)
 }
 
-// testHook sends a push to the hook, if it is for pushes and active.
+// testHook sends a push to the hook, if it is active, and for pushes or of a
+// release to which that makes no difference.
 func (s *Server) testHook(c restCall) {
 	h := s.pathHook(c)
 	if h == nil {
 		return
 	}
-	if h.active && slices.Contains(h.events, eventPush) {
+	if h.active && (s.profile.rules.hookTests || slices.Contains(h.events, eventPush)) {
 		s.send(*h, eventPush, s.pushEvent(c.view.Owner+"/"+c.view.Repo))
 	}
 	c.w.WriteHeader(http.StatusNoContent)

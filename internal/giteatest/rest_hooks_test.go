@@ -231,7 +231,11 @@ func checkHookTest(t *testing.T, c client, prefix string) {
 	quiet := c.addHook(t, prefix, hookBody(url, "secret-of-another", c.event()))
 	h := c.addHook(t, prefix, hookBody(url, "secret-one", c.event()))
 	c.rest(t, http.MethodPatch, fmt.Sprintf("%s/hooks/%d", prefix, h.ID), hookBody(url, "secret-two", c.event(), "push")).want(t, http.StatusOK, nil)
-	for _, id := range []int64{quiet.ID, h.ID} {
+	tested := []int64{quiet.ID, h.ID}
+	if forgejo(14)(releaseOf(c.profile())) {
+		tested = tested[1:] // the other one would get it too
+	}
+	for _, id := range tested {
 		c.rest(t, http.MethodPost, fmt.Sprintf("%s/hooks/%d/tests", prefix, id), nil).want(t, http.StatusNoContent, nil)
 	}
 	d := next(t, taken)

@@ -22,6 +22,7 @@ type rules struct {
 	adminActions bool
 
 	// What is in the answers.
+	whole      bool // a list of which no page is asked for comes whole (Gitea up to 1.25, Forgejo)
 	jobPages   bool // lists of jobs have Link and X-Total-Count (Gitea 1.26)
 	jobsByID   bool // lists of jobs are in the order of their ids (Gitea 1.27)
 	noSteps    bool // a job without steps has null for them (Gitea 1.25)
@@ -41,6 +42,7 @@ type rules struct {
 	hookKinds  bool // that list may be asked for other kinds than the system's (Gitea 1.24)
 	hookURLs   bool // addresses that are none are refused (Gitea 1.24, Forgejo 14)
 	hookTarget bool // a delivery names the level of its hook (Gitea 1.24)
+	hookTests  bool // a test is sent to hooks that are for other events, too (Forgejo 14)
 
 	// The protocol of runners.
 	ephemeral  bool // runners may be ephemeral (Gitea 1.24, Forgejo 15)
@@ -63,7 +65,7 @@ func giteaRules(minor int) rules {
 		runners: minor >= 24, remove: minor >= 24, disable: minor >= 26,
 		jobs: minor >= 25, tasks: minor >= 23,
 		mintGet: minor <= 25, mintPost: minor >= 24,
-		jobPages: minor >= 26, jobsByID: minor >= 27, noSteps: minor <= 25,
+		whole: minor <= 25, jobPages: minor >= 26, jobsByID: minor >= 27, noSteps: minor <= 25,
 		indexURL: minor <= 25, runURL: minor <= 24,
 		plainTexts: minor >= 27, oldTexts: minor <= 24, oldScopes: minor <= 22,
 		ephemeral: minor >= 24, ownTasks: minor >= 23, collisions: minor <= 26,
@@ -85,9 +87,9 @@ func forgejoRules(major int) rules {
 	return rules{
 		runners: major >= 15, remove: major >= 15, create: major >= 15,
 		tasks: major >= 11, mintGet: true, queue: major >= 11, adminActions: major >= 15,
-		oldTexts: true, tellsToken: major >= 15, oldScopes: true, labelled: major <= 13, handles: major >= 15, runIDs: major >= 16,
+		whole: true, oldTexts: true, tellsToken: major >= 15, oldScopes: true, labelled: major <= 13, handles: major >= 15, runIDs: major >= 16,
 		ephemeral: major >= 15, ownTasks: major >= 11, collisions: true,
 		codes: major >= 11, emptyNone: major >= 11, bind: major >= 15, recover: major >= 15,
-		events: []string{eventPush, eventRelease}, hookPages: major >= 14, hookURLs: major >= 14,
+		events: []string{eventPush, eventRelease}, hookPages: major >= 14, hookURLs: major >= 14, hookTests: major >= 14,
 	}
 }

@@ -32,7 +32,7 @@ func (s *Server) Submit(t testing.TB, page string, form url.Values) {
 	}
 }
 
-// submit posts a form. Gitea before 1.26 and Forgejo before 14 want the secret
+// submit posts a form. Gitea before 1.26 and Forgejo 11 want the secret
 // that they gave as a cookie with a page (services/context/csrf.go), and give
 // another one to whoever has signed in.
 func (s *Server) submit(ctx context.Context, page string, form url.Values) error {

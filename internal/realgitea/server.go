@@ -147,7 +147,8 @@ func (s *Server) makeToken(t testing.TB) {
 }
 
 // adoptToken takes the registration token that the server has, where it tells
-// without making one anew: where it was given one, that is the same.
+// without making one anew: where it was given one, that is the same. A newer
+// program is given it too, since another one would invalidate it.
 func (s *Server) adoptToken(t testing.TB) {
 	t.Helper()
 	var got struct{ Token string }
@@ -157,6 +158,6 @@ func (s *Server) adoptToken(t testing.TB) {
 	case err != nil:
 		t.Fatal(err)
 	default:
-		s.RegistrationToken = got.Token
+		s.RegistrationToken, s.program.token = got.Token, got.Token
 	}
 }

@@ -201,6 +201,9 @@ func (p *eventPrinter) print(l server.EventLine) error {
 func eventText(e plan.Event) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s  %-15s", e.At.UTC().Format("2006-01-02 15:04:05"), e.Kind)
+	if e.Server != "" {
+		fmt.Fprintf(&b, "  %s", clean(e.Server))
+	}
 	if e.Phase != "" {
 		fmt.Fprintf(&b, "  %s", e.Phase)
 	}

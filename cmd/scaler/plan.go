@@ -78,7 +78,7 @@ func writePlan(b *bytes.Buffer, p server.Plan, now time.Time) {
 		for _, a := range p.Actions {
 			rows = append(rows, []string{string(a.Kind), a.Pool, orDash(a.Runner), jobID(a.Job), clean(a.Reason)})
 		}
-		table(b, rows)
+		table(b, withServers(rows, 1, func(i int) string { return p.Actions[i].Server }))
 	}
 	writeQueue(b, p.Queue, len(p.Queue), now, unlimited)
 }

@@ -57,5 +57,5 @@ func writeFindings(b *bytes.Buffer, findings []plan.Finding, dryRun bool, now ti
 		}
 		rows = append(rows, []string{f.Kind, f.Name, when, clean(f.Reason)})
 	}
-	table(b, rows)
+	table(b, withServers(rows, 1, func(i int) string { return findings[i].Server }))
 }

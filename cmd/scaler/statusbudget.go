@@ -19,7 +19,7 @@ func writeBudgets(b *bytes.Buffer, budgets []plan.Budget) {
 	section(b, "LIMITS")
 	rows := [][]string{{"WHAT", "TAKEN", "LIMIT", "FROM"}}
 	for _, x := range budgets {
-		from := "limits." + x.Resource
+		from := ofServer(x.Server) + "limits." + x.Resource
 		if x.Host > 0 {
 			from = fmt.Sprintf("%s of the Docker host, less a reserve of %s", amount(x.Resource, x.Host), amount(x.Resource, x.Reserve))
 		}

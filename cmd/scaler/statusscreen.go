@@ -35,6 +35,7 @@ func (s *statusScreen) draw(b *bytes.Buffer, now time.Time, width int) {
 		"problems": func() {
 			writeProblems(b, s.status, now, width)
 			writeHost(b, s.status.Host)
+			writeServerLoops(b, s.status, now)
 			writeBudgets(b, s.status.Budgets)
 			writePeers(b, s.status.Peers, now)
 		},

@@ -36,6 +36,7 @@ func writeStatus(b *bytes.Buffer, s plan.Status, now time.Time, width int) {
 	writeServers(b, s, width)
 	writeProblems(b, s, now, width)
 	writeHost(b, s.Host)
+	writeServerLoops(b, s, now)
 	writeBudgets(b, s.Budgets)
 	writePeers(b, s.Peers, now)
 	writePools(b, s.Pools, unlimited)
@@ -81,7 +82,7 @@ func writeProblems(b *bytes.Buffer, s plan.Status, now time.Time, width int) {
 		lines = append(lines, fmt.Sprintf("scaler: no cycle for %s, so what follows is old: look at the daemon's log", age(now.Sub(s.CycleAt))))
 	}
 	for _, p := range s.Problems {
-		lines = append(lines, fmt.Sprintf("%s, for %s: %s", clean(p.Subject), age(now.Sub(p.Since)), clean(p.Message)))
+		lines = append(lines, fmt.Sprintf("%s%s, for %s: %s", ofServer(p.Server), clean(p.Subject), age(now.Sub(p.Since)), clean(p.Message)))
 	}
 	if len(lines) == 0 {
 		section(b, "No problems.")
@@ -108,7 +109,8 @@ func writePools(b *bytes.Buffer, pools []plan.PoolStatus, width int) {
 			rows[i+1] = slices.Insert(rows[i+1], 3, strconv.Itoa(p.Standby))
 		}
 	}
-	fitTable(b, rows, width, "SCOPE", "LEAVING", "MAX", "STARTING", "STANDBY", "IDLE")
+	rows = withServers(rows, 1, func(i int) string { return pools[i].Server })
+	fitTable(b, rows, width, "SCOPE", "LEAVING", "MAX", "STARTING", "STANDBY", "IDLE", "SERVER")
 }
 
 // writePauses writes what people have paused or drained. It writes nothing if there
@@ -183,7 +185,8 @@ func writeRunners(b *bytes.Buffer, runners []plan.RunnerStatus, now time.Time, w
 		rows = append(rows, []string{shortName(r.Name, width), r.Pool, string(r.Phase), age(now.Sub(r.Since)), jobID(r.Job),
 			orDash(clean(cmp.Or(r.Note, r.Reason)))})
 	}
-	fitTable(b, rows, width, "POOL", "JOB", "WHY")
+	rows = withServers(rows, 1, func(i int) string { return runners[i].Server })
+	fitTable(b, rows, width, "SERVER", "POOL", "JOB", "WHY")
 }
 
 // writeOutdated writes which runners are to be replaced, and why. It writes
@@ -217,20 +220,24 @@ func writeQueue(b *bytes.Buffer, queue []plan.JobDecision, total int, now time.T
 	section(b, "%s)", title)
 	shown := sorted[:min(len(sorted), maxQueueRows)]
 	rows := [][]string{{"JOB", "REPO", "NAME", "RUNS-ON", "WAITS", "POOL", "WHY"}}
-	first := make(map[string]int64) // the job at which a reason is shown
+	first := make(map[string]string) // the job at which a reason is shown
 	for _, j := range shown {
 		whole := j.Why()
 		why := cut(clean(whole), maxWhy)
 		if id, known := first[whole]; known && len(whole) > maxName {
-			why = fmt.Sprintf("as for job %d", id)
+			why = "as for job " + id
 		} else {
-			first[whole] = j.ID
+			first[whole] = jobID(j.ID)
+			if j.Server != "" {
+				first[whole] += " of " + j.Server
+			}
 		}
 		rows = append(rows, []string{jobID(j.ID), clean(j.Repo), orDash(cut(clean(j.Name), maxName)), orDash(clean(strings.Join(j.Labels, ", "))),
 			age(now.Sub(j.QueuedAt)), orDash(j.Pool), why})
 	}
 	if len(shown) > 0 {
-		fitTable(b, rows, width, "NAME", "RUNS-ON", "POOL", "REPO")
+		rows = withServers(rows, 1, func(i int) string { return shown[i].Server })
+		fitTable(b, rows, width, "NAME", "RUNS-ON", "POOL", "REPO", "SERVER")
 	}
 	if more := total - len(shown); more > 0 {
 		fmt.Fprintf(b, "  … and %d more\n", more)

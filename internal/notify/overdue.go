@@ -3,6 +3,7 @@ package notify
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -19,7 +20,16 @@ const forgetJob = time.Hour
 // waiting has the jobs that wait. The server says only when a job was made,
 // which can be long before it could have been run; so what counts is since when
 // it is seen to wait here.
-type waiting map[int64]seenJob
+type waiting map[string]seenJob // by jobName
+
+// jobName tells jobs apart. Each of several servers counts its own.
+func jobName(j plan.JobDecision) string {
+	id := strconv.FormatInt(j.ID, 10)
+	if j.Server == "" {
+		return id
+	}
+	return j.Server + "/" + id
+}
 
 type seenJob struct{ since, last time.Time }
 
@@ -28,12 +38,12 @@ func newWaiting() waiting { return make(waiting) }
 // see takes note of the jobs that wait now.
 func (w waiting) see(queue []plan.JobDecision, now time.Time) {
 	for _, j := range queue {
-		seen, known := w[j.ID]
+		seen, known := w[jobName(j)]
 		if !known {
 			seen.since = now
 		}
 		seen.last = now
-		w[j.ID] = seen
+		w[jobName(j)] = seen
 	}
 	for id, seen := range w {
 		if now.Sub(seen.last) > forgetJob {
@@ -77,11 +87,11 @@ const ofJournal = ""
 
 // late returns the events for the jobs that a target has not been told of.
 func (n *Notifier) late(cfg *Target, queue []plan.JobDecision, now time.Time) (events []plan.Event) {
-	n.told.keepJobs(cfg.Name, func(id int64) bool { _, seen := n.waiting[id]; return seen }, now)
+	n.told.keepJobs(cfg.Name, func(job string) bool { _, seen := n.waiting[job]; return seen }, now)
 	var pools []string
 	byPool := make(map[string][]plan.JobDecision)
 	for _, j := range queue {
-		if now.Sub(n.waiting[j.ID].since) < cfg.OverdueAfter || !cfg.concerns(plan.Event{Pool: j.Pool}) || !n.told.firstJob(cfg.Name, j.ID, now) {
+		if now.Sub(n.waiting[jobName(j)].since) < cfg.OverdueAfter || !cfg.concerns(plan.Event{Pool: j.Pool}) || !n.told.firstJob(cfg.Name, jobName(j), now) {
 			continue
 		}
 		if byPool[j.Pool] == nil {
@@ -97,7 +107,7 @@ func (n *Notifier) late(cfg *Target, queue []plan.JobDecision, now time.Time) (e
 		}
 		for _, j := range jobs {
 			events = append(events, plan.Event{
-				Kind: plan.EventJobOverdue, At: now, Pool: pool, Job: j.ID, Repo: j.Repo,
+				Kind: plan.EventJobOverdue, Server: j.Server, At: now, Pool: pool, Job: j.ID, Repo: j.Repo,
 				Text: fmt.Sprintf("for %s: %s", n.waited(j, now), j.Why()),
 			})
 		}
@@ -108,7 +118,7 @@ func (n *Notifier) late(cfg *Target, queue []plan.JobDecision, now time.Time) (e
 // lateTogether says of many jobs what the oldest waits for.
 func (n *Notifier) lateTogether(cfg *Target, pool string, jobs []plan.JobDecision, now time.Time) plan.Event {
 	oldest := slices.MinFunc(jobs, func(a, b plan.JobDecision) int {
-		return n.waiting[a.ID].since.Compare(n.waiting[b.ID].since)
+		return n.waiting[jobName(a)].since.Compare(n.waiting[jobName(b)].since)
 	})
 	return plan.Event{
 		Kind: plan.EventJobOverdue, At: now, Pool: pool,
@@ -117,7 +127,7 @@ func (n *Notifier) lateTogether(cfg *Target, pool string, jobs []plan.JobDecisio
 }
 
 func (n *Notifier) waited(j plan.JobDecision, now time.Time) string {
-	return short(now.Sub(n.waiting[j.ID].since))
+	return short(now.Sub(n.waiting[jobName(j)].since))
 }
 
 // short prints a duration without zeros at its end.

@@ -9,7 +9,6 @@ import (
 	"maps"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -64,6 +63,9 @@ func thing(kind plan.EventKind, e plan.Event) string {
 	if kind == plan.EventProblem { // whose subject is at the begin of the text
 		about, _, _ = strings.Cut(e.Text, ": ")
 	}
+	if e.Server != "" { // two servers may have the same problem
+		about = e.Server + " " + about
+	}
 	return string(kind) + "|" + about
 }
 
@@ -103,8 +105,8 @@ func (t *told) first(cfg *Target, e plan.Event, now time.Time) bool {
 }
 
 // firstJob is first for a job that waits.
-func (t *told) firstJob(target string, job int64, now time.Time) bool {
-	key := jobKey(job)
+func (t *told) firstJob(target, job string, now time.Time) bool {
+	key := jobPrefix + job
 	if _, known := t.marks[target][key]; known {
 		return false
 	}
@@ -114,15 +116,12 @@ func (t *told) firstJob(target string, job int64, now time.Time) bool {
 
 const jobPrefix = string(plan.EventJobOverdue) + "|"
 
-func jobKey(job int64) string { return jobPrefix + strconv.FormatInt(job, 10) }
-
 // keepJobs forgets the jobs that wait no more. Those that were told before the
 // start have to be seen first.
-func (t *told) keepJobs(target string, waits func(int64) bool, now time.Time) {
+func (t *told) keepJobs(target string, waits func(job string) bool, now time.Time) {
 	for key, m := range t.marks[target] {
-		text, isJob := strings.CutPrefix(key, jobPrefix)
-		id, err := strconv.ParseInt(text, 10, 64)
-		if isJob && (err != nil || !waits(id)) && (!m.old || now.Sub(t.begun) > forgetJob) {
+		job, isJob := strings.CutPrefix(key, jobPrefix)
+		if isJob && !waits(job) && (!m.old || now.Sub(t.begun) > forgetJob) {
 			delete(t.marks[target], key)
 			t.dirty = true
 		}

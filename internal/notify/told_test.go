@@ -3,6 +3,7 @@ package notify
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -80,12 +81,29 @@ func TestMemoryIsBounded(t *testing.T) {
 	m := newTold("")
 	now := time.Now()
 	for i := range maxTold + 100 {
-		m.firstJob("ops", int64(i), now.Add(time.Duration(i)*time.Second))
+		m.firstJob("ops", strconv.Itoa(i), now.Add(time.Duration(i)*time.Second))
 	}
 	if got := len(m.marks["ops"]); got != maxTold {
 		t.Errorf("%d things are remembered, want %d", got, maxTold)
 	}
-	if m.firstJob("ops", maxTold+99, now) {
+	if m.firstJob("ops", strconv.Itoa(maxTold+99), now) {
 		t.Error("the newest was forgotten")
+	}
+}
+
+// TestServersAreToldApart has two servers with a job of the same number, and with
+// the same problem.
+func TestServersAreToldApart(t *testing.T) {
+	a, b := plan.JobDecision{ID: 7, Server: "acme"}, plan.JobDecision{ID: 7, Server: "lab"}
+	w := newWaiting()
+	w.see([]plan.JobDecision{a, b}, time.Now())
+	if len(w) != 2 || jobName(plan.JobDecision{ID: 7}) != "7" {
+		t.Errorf("jobs that wait: %v", w)
+	}
+	down := plan.Event{Kind: plan.EventProblem, Text: "gitea instance: it is down"}
+	first, alone := down, thing(down.Kind, down)
+	first.Server, down.Server = "acme", "lab"
+	if thing(first.Kind, first) == thing(down.Kind, down) || alone != "problem|gitea instance" {
+		t.Errorf("problems %q, %q and %q", thing(first.Kind, first), thing(down.Kind, down), alone)
 	}
 }

@@ -81,6 +81,9 @@ func (e Event) Line() string {
 	var b strings.Builder
 	b.WriteString(e.Kind.Title())
 	var about []string
+	if e.Server != "" {
+		about = append(about, "server "+e.Server)
+	}
 	if e.Pool != "" {
 		about = append(about, "pool "+e.Pool)
 	}

@@ -27,6 +27,12 @@ type poolPage struct {
 	Done        string
 }
 
+// budgetsOf are the limits that bind the pools of a server: those over all pools,
+// and its own where there are several.
+func budgetsOf(s plan.Status, server string) []plan.Budget {
+	return filter(s.Budgets, func(b plan.Budget) bool { return b.Server == "" || b.Server == server })
+}
+
 // getPool shows one pool.
 func (web *Web) getPool(w http.ResponseWriter, r *http.Request) {
 	s, name := web.shown(r), r.PathValue("pool")
@@ -35,7 +41,7 @@ func (web *Web) getPool(w http.ResponseWriter, r *http.Request) {
 		web.renderMessage(w, r, http.StatusNotFound, message{Title: "No such pool", Text: "No pool of that name is configured.", Link: "/pools", Label: "All pools"})
 		return
 	}
-	p := poolPage{PoolStatus: s.Pools[i], Budgets: s.Budgets, Explained: web.cfg.Explain != nil, CanAct: web.canAct(r), Done: doneOf(r, poolDeeds)}
+	p := poolPage{PoolStatus: s.Pools[i], Budgets: budgetsOf(s, s.Pools[i].Server), Explained: web.cfg.Explain != nil, CanAct: web.canAct(r), Done: doneOf(r, poolDeeds)}
 	for _, q := range s.Problems {
 		if q.Subject == "pool "+name {
 			p.Problems = append(p.Problems, q)

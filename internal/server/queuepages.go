@@ -53,6 +53,7 @@ func (web *Web) getJob(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	q, err := ParseJob(r.PathValue("job"))
+	q.Server = r.URL.Query().Get("server") // where there are several
 	var e plan.Explanation
 	if err == nil {
 		e, err = web.cfg.Explain(q)

@@ -83,6 +83,16 @@ func TestWriteStatus(t *testing.T) {
 			{Name: "home", Capabilities: &plan.Capabilities{Product: plan.ProductGitea, Version: "1.23.8"}}, {Name: "silent"},
 			{Name: "work", Capabilities: &plan.Capabilities{Product: plan.ProductForgejo, Version: "15.0.3+gitea-1.22.0", Jobs: true, Runners: true, Delete: true, Ephemeral: true}},
 		}}, want: []string{"\nServer home: Gitea 1.23.8, which cannot list", "\nServer work: Forgejo 15.0.3+gitea-1.22.0, which cannot say which runner has which job, send\n"}},
+		{name: "what is of several servers", status: plan.Merge([]plan.Part{
+			{Server: "home", Status: plan.Status{Instance: "aaaaaaaaaaaa", Cycle: 7, CycleAt: noon.Add(-time.Second), QueueSize: 1, Pools: []plan.PoolStatus{{Name: "linux", Scope: "instance", Max: 2}},
+				Runners: []plan.RunnerStatus{{Name: "r", Pool: "linux", Phase: plan.PhaseIdle, Since: noon}}, Budgets: []plan.Budget{{Resource: "runners", Taken: 1, Limit: 2}}}},
+			{Server: "work", Status: plan.Status{Instance: "bbbbbbbbbbbb", Problems: []plan.Problem{{Subject: "gitea instance", Since: noon, Message: "refused"}},
+				Queue: []plan.JobDecision{{ID: 5, Repo: "a/b", QueuedAt: noon, Pool: "linux", Reason: "waits"}}}},
+		}), want: []string{
+			"\n  ! server work: gitea instance, for 0s: refused\n",
+			"\nSERVERS (2)\n  NAME  INSTANCE      WORKS  CYCLE  AGO  QUEUE\n  home  aaaaaaaaaaaa  yes    7      1s   1\n  work  bbbbbbbbbbbb  no     0      -    0\n",
+			"  runners  1      2      server home: limits.runners\n", "  NAME   SERVER  SCOPE ", "  linux  home    instance ", "  NAME  SERVER  POOL ", "  r     home    linux ", "  JOB  SERVER  REPO ", "  5    work    a/b ",
+		}},
 		{name: "just started", status: plan.Status{Version: "v1", Instance: "abc"}, want: []string{"scaler v1, instance abc, no cycle yet\n", "No problems."}},
 		{name: "schedules", status: scheduled(), want: []string{strings.ReplaceAll(schedulesText, `"`, "`")}},
 		{name: "no cycle for long", status: plan.Status{StartedAt: noon.Add(-time.Hour), CycleAt: noon.Add(-10 * time.Minute)},

@@ -192,6 +192,15 @@ func TestMetricsAreDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	several, err := ofServers().Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range several {
+		if f.GetName() == "scaler_server_working" { // the others are as with one
+			families = append(families, f)
+		}
+	}
 	for _, f := range families {
 		var labels []string
 		for _, l := range f.GetMetric()[0].GetLabel() {

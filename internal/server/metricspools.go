@@ -129,10 +129,10 @@ func (m budgetMetrics) all() []*prometheus.Desc {
 	return list
 }
 
-// collect says what is limited. Where nothing is, nothing is said.
+// collect says what is limited over all pools. Where nothing is, nothing is said.
 func (m budgetMetrics) collect(budgets []plan.Budget, gauge gauges) {
 	for _, b := range budgets {
-		if taken, known := m.taken[b.Resource]; known {
+		if taken, known := m.taken[b.Resource]; known && b.Server == "" {
 			gauge(taken, b.Taken)
 			gauge(m.limit[b.Resource], b.Limit)
 		}

@@ -1,0 +1,90 @@
+package pool
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"iter"
+
+	"golang.org/x/sync/errgroup"
+
+	"scaler.io/scaler/internal/plan"
+)
+
+// view reads one scope: its jobs, and its runners beside them.
+func (m *Manager) view(ctx context.Context, seen *observation, scope plan.Scope, n *need) *scopeView {
+	v := &scopeView{running: make(map[int64]plan.Job), runners: make(map[int64]plan.ServerRunner)}
+	if v.err = seen.capsErr; v.err != nil {
+		return v
+	}
+	var group errgroup.Group
+	var list plan.RunnerList
+	if n.runners || n.audit {
+		group.Go(func() (err error) {
+			list, err = m.ports.Forge.Runners(ctx, scope)
+			return err
+		})
+	}
+	switch seen.source {
+	case plan.SourceList:
+		v.err = m.viewJobs(ctx, scope, n, v)
+	case plan.SourceEvents:
+		m.viewBook(scope, n, v)
+	}
+	err := group.Wait()
+	v.err = cmp.Or(v.err, err)
+	// An incomplete list serves too: who is on it is there.
+	v.listed = v.err == nil && list.Complete
+	v.audited = n.audit && v.listed
+	for _, r := range list.Runners {
+		v.runners[r.ID] = r
+	}
+	return v
+}
+
+// viewJobs reads the jobs of one scope.
+func (m *Manager) viewJobs(ctx context.Context, scope plan.Scope, n *need, v *scopeView) error {
+	if n.queue {
+		list, err := m.ports.Forge.QueuedJobs(ctx, scope, max(m.readLimit(n.limit), 1), plan.Demand(n.pools))
+		if err != nil {
+			return err
+		}
+		v.queued, v.total = list.Jobs, max(list.Total, len(list.Jobs))
+	}
+	if !n.running {
+		return nil
+	}
+	list, err := m.ports.Forge.RunningJobs(ctx, scope)
+	if err == nil && !list.Complete {
+		err = fmt.Errorf("list running jobs of %s: the list changed while it was read", scope)
+	}
+	for _, j := range list.Jobs {
+		v.runs(j)
+	}
+	return err
+}
+
+// runs notes that some runner has a job.
+func (v *scopeView) runs(j plan.Job) {
+	if j.RunnerID == 0 {
+		v.unnamed = append(v.unnamed, j)
+		return
+	}
+	v.running[j.RunnerID] = j
+}
+
+// allRunning has the jobs that some runner has.
+func (v *scopeView) allRunning() iter.Seq[plan.Job] {
+	return func(yield func(plan.Job) bool) {
+		for _, j := range v.running {
+			if !yield(j) {
+				return
+			}
+		}
+		for _, j := range v.unnamed {
+			if !yield(j) {
+				return
+			}
+		}
+	}
+}

@@ -92,10 +92,8 @@ func recordedURLs(dir string) ([]string, error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil
-	case errors.Is(err, state.ErrDamaged):
-		return nil, nil // which is told, or mended, when it is opened for writing
-	case err != nil:
-		return nil, err
+	case err != nil: // also if it is damaged: whose runners these are is not known then
+		return nil, fmt.Errorf("find out which server the state is of: %w", err)
 	}
 	defer store.Close()
 	records, err := store.Records()

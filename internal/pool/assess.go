@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"log/slog"
 	"time"
 
 	"scaler.io/scaler/internal/plan"
@@ -49,16 +50,24 @@ func (m *Manager) assess(seen *observation) {
 	}
 }
 
+// work names what a runner has: its job or, where that alone is known, its task.
+func (r *runner) work() slog.Attr {
+	if r.rec.Job == 0 {
+		return slog.Int64("task", r.rec.Task)
+	}
+	return slog.Int64("job", r.rec.Job)
+}
+
 // announce logs that a runner has come into another phase.
 func (m *Manager) announce(r *runner) {
 	log := m.log.With("cycle", m.cycle, "pool", r.rec.Pool, "runner", r.rec.Name)
 	switch r.rec.Phase {
 	case plan.PhaseBusy:
-		log.Info("runner has a job", "job", r.rec.Job, "repo", r.job.Repo)
+		log.Info("runner has a job", r.work(), "repo", r.job.Repo)
 	case plan.PhaseIdle:
 		log.Info("runner is idle", "note", r.rec.Note)
 	case plan.PhaseFinishing:
-		log.Debug("runner has done its job", "job", r.rec.Job)
+		log.Debug("runner has done its job", r.work())
 	case plan.PhaseExited:
 		log.Debug("runner has ended", "note", r.rec.Note)
 	}

@@ -119,14 +119,21 @@ func (e *Engine) Vanish(runner string) {
 // Wait waits until nothing runs any more, as after all have been killed.
 func (e *Engine) Wait() { e.running.Wait() }
 
-// KillAll kills everything that runs.
+// KillAll kills everything that runs, and waits for its end. What is started
+// meanwhile goes on.
 func (e *Engine) KillAll() {
+	var ends []chan struct{}
 	e.mu.Lock()
 	for _, c := range e.containers {
 		if c.kill != nil {
 			c.kill()
+			ends = append(ends, c.ended)
 		}
 	}
 	e.mu.Unlock()
-	e.Wait()
+	for _, ended := range ends {
+		if ended != nil {
+			<-ended
+		}
+	}
 }

@@ -81,8 +81,9 @@ type container struct {
 	started          time.Time
 	reason           string // see plan.Container
 	withdrawn, lost  bool
-	unknown          bool   // its exit code
-	begin            func() // of one that waits for a place
+	unknown          bool          // its exit code
+	begin            func()        // of one that waits for a place
+	ended            chan struct{} // closed once its process has ended; nil if it has none yet
 }
 
 // New returns an engine without containers. The process runs in each that is
@@ -210,7 +211,10 @@ func (e *Engine) Start(ctx context.Context, id string, files []plan.File) error 
 // runIn runs the process of a container. The caller holds e.mu.
 func (e *Engine) runIn(ctx context.Context, c *container, kill context.CancelFunc, process Process, given map[string][]byte) {
 	c.begin = nil
+	ended := make(chan struct{})
+	c.ended = ended
 	e.running.Go(func() {
+		defer close(ended)
 		code := process(ctx, c.term, given)
 		e.mu.Lock()
 		defer e.mu.Unlock()

@@ -256,9 +256,10 @@ func TestEventsOfABadNetwork(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(seed, 4))
 			r, w := eventful(t)
-			w.lose = func(string) bool { return rng.IntN(4) == 0 }
-			w.more = func() int { return rng.IntN(3) / 2 }
-			w.late = func() time.Duration { return time.Duration(rng.IntN(20_000)) * time.Millisecond }
+			net := rand.New(rand.NewPCG(seed, 5)) // guarded by the wire's own lock
+			w.lose = func(string) bool { return net.IntN(4) == 0 }
+			w.more = func() int { return net.IntN(3) / 2 }
+			w.late = func() time.Duration { return time.Duration(net.IntN(20_000)) * time.Millisecond }
 			r.run()
 			w.hook(r)
 			jobs := 0

@@ -105,7 +105,6 @@ func TestOneServerDoesNotDelayAnother(t *testing.T) {
 				must(t, p.acme.gitea.SetFault(fault))
 				p.run()
 				ready := time.Now()
-				p.group.OnReady(func() {})
 				p.acme.queue(10, time.Second)
 				p.after(5 * time.Second)
 				p.lab.queue(10, 5*time.Second)

@@ -211,7 +211,7 @@ func testDeath(t *testing.T, d *death) {
 			doubtful++
 		}
 	}
-	if doubtful > 1 || doubtful > 0 && d.call != "Register" && d.call != "Put" {
+	if doubtful > 1 { // of the third runner, which is registered beside the others, the answer may be lost too
 		t.Errorf("%d corpses that are not spare: %+v", doubtful, corpses)
 	}
 }

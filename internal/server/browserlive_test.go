@@ -49,6 +49,7 @@ func TestPagesAreLive(t *testing.T) {
 
 func TestListsAreLive(t *testing.T) {
 	w := busyWorld(30, 20)
+	w.change(func(s *plan.Status) { s.Corpses = nil }) // a list of its own
 	b := openTab(t, w.web(t, gatewayConfig(t), newFakeTokens()))
 	b.as(looks[0])
 	b.open("/runners")

@@ -58,7 +58,6 @@ type reloader struct {
 	// count, how one has ended. Nil for nobody.
 	reloading func() (done func())
 	count     func(outcome string)
-	instance  string
 
 	mu      sync.Mutex
 	running *config.Config // what the daemon runs with

@@ -13,7 +13,7 @@ import (
 // newScript is a stage on which nothing plays: enough for a configuration file.
 func newScript(t *testing.T) (s *stage, whole fleet) {
 	t.Helper()
-	s = &stage{dir: t.TempDir(), url: "http://127.0.0.1:3000", gate: &gate{path: "/g.sock"}}
+	s = &stage{dir: t.TempDir(), url: "http://127.0.0.1:3000", gate: &gate{path: "/g.sock"}, engine: &fakeEngine{}}
 	for _, name := range []string{"api-token", "instance-token", "org-token"} {
 		if err := os.WriteFile(filepath.Join(s.dir, name), []byte("0123456789abcdef"), 0o600); err != nil {
 			t.Fatal(err)

@@ -40,7 +40,9 @@ func (w *world) settle(ctx context.Context) error {
 	defer cancel()
 	for {
 		jobs, left := w.load.waiting(), w.left(ctx)
-		if jobs == 0 && left <= 2*keptRunners { // each in Gitea and as a container
+		// Each is kept in Gitea and as a container. A daemon that is not ready
+		// may not have begun to heed signals.
+		if p.isReady() && jobs == 0 && left <= 2*keptRunners {
 			break
 		}
 		select {

@@ -92,7 +92,7 @@ func TestEventsAreOfChangesOnly(t *testing.T) {
 			t.Errorf("%d jobs are told of that are not served", len(perJob))
 		}
 		before := n[plan.EventJobUnserved]
-		r.after(5 * time.Minute)
+		r.after(20 * time.Minute)
 		if n = counts(); n[plan.EventJobUnserved] != before || n[plan.EventBreakerOpened] != 1 || n[plan.EventJobQueued] != toldAtOnce+1 {
 			t.Errorf("later: counts %v, before %d jobs not served", n, before)
 		}

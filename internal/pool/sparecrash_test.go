@@ -211,7 +211,9 @@ func testDeath(t *testing.T, d *death) {
 			doubtful++
 		}
 	}
-	if doubtful > 1 { // of the third runner, which is registered beside the others, the answer may be lost too
+	// The third runner is registered beside the others, and its answer may be lost
+	// with a death of that moment; not with one that comes after.
+	if doubtful > 1 || doubtful > 0 && (d.call == "Start" || d.call == "Remove" || d.call == "Keep") {
 		t.Errorf("%d corpses that are not spare: %+v", doubtful, corpses)
 	}
 }

@@ -4,6 +4,8 @@
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 # Where the binary goes, and the name of the image.
 BIN ?= bin/scaler
+# Build tags. With manual the program can write its manual pages, for packages.
+TAGS ?=
 IMAGE ?= scaler:$(VERSION)
 # For chaos: how often the daemon is killed, how many good edits of its
 # configuration are made and how many that are to change nothing, what all chance
@@ -27,7 +29,7 @@ build_flags = -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSIO
 .PHONY: build image packages images release demo test swarm chaos bench lint vulncheck reproducible clean help
 
 build: ## build the static binary bin/scaler
-	CGO_ENABLED=0 go build $(build_flags) -o $(BIN) ./cmd/scaler
+	CGO_ENABLED=0 go build $(build_flags) $(if $(TAGS),-tags '$(TAGS)') -o $(BIN) ./cmd/scaler
 
 # Git keeps no directories without files and no modes of directories, so the
 # ones of the image are made here.

@@ -12,11 +12,7 @@ func newConfigSchemaCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "schema", Short: "Print the JSON Schema of the configuration file, for editors", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			schema, err := config.Schema()
-			if err != nil {
-				return err
-			}
-			_, err = cmd.OutOrStdout().Write(schema)
+			_, err := fmt.Fprint(cmd.OutOrStdout(), config.Schema)
 			return err
 		},
 	}

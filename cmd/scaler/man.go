@@ -1,3 +1,5 @@
+//go:build manual
+
 package main
 
 import (
@@ -16,7 +18,9 @@ import (
 	"scaler.io/scaler/internal/config"
 )
 
-// newManCommand is for whoever makes a package.
+// packagersCommands are for whoever makes a package.
+func packagersCommands() []*cobra.Command { return []*cobra.Command{newManCommand()} }
+
 func newManCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "man DIR", Short: "Write the manual pages", Args: cobra.ExactArgs(1), Hidden: true,

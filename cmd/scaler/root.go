@@ -42,8 +42,9 @@ func newRootCommand() *cobra.Command {
 		newGroup("state", "Check and copy the daemon's records", newStateCheckCommand(), newStateBackupCommand(), newStateExportCommand()),
 		newGroup("config", "Describe the configuration file", newConfigSchemaCommand(), newConfigReferenceCommand()),
 		newGroup("debug", "Look into the running daemon", newDebugProfileCommand()),
-		newDemoCommand(), newDemoRunnerCommand(), newFakeGiteaCommand(), newManCommand(), newVersionCommand(),
+		newDemoCommand(), newDemoRunnerCommand(), newFakeGiteaCommand(), newVersionCommand(),
 	)
+	root.AddCommand(packagersCommands()...)
 	root.Long = rootHelp
 	root.SilenceUsage, root.SilenceErrors = true, true
 	markFailures(root)

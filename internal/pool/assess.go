@@ -80,7 +80,8 @@ func (m *Manager) findJob(r *runner, seen *observation) {
 	r.job = nil
 	v := seen.scopes[r.rec.Scope]
 	if id := r.rec.Identity; v != nil && id != nil {
-		if j, found := v.running[id.ID]; found && (j.RunnerName == "" || j.RunnerName == r.rec.ServerName()) {
+		if found, given := v.jobOf(id.ID, r.rec.ServerName()); given {
+			j := found // only what a runner has is to outlive this
 			r.job, r.jobSeen = &j, seen.at
 		}
 	}

@@ -93,7 +93,7 @@ func (m *Manager) fits(r *runner) func(plan.Job) bool {
 // viewBook takes the jobs of one scope from the book.
 func (m *Manager) viewBook(scope plan.Scope, n *need, v *scopeView) {
 	if n.queue {
-		left, counts := max(m.readLimit(n.limit), 1), plan.Demand(n.pools)
+		left, counts := max(m.readLimit(n.limit), 1), m.demand(scope)
 		for _, j := range m.book.Queued() {
 			if !scope.Covers(j.Repo) {
 				continue

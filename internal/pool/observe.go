@@ -44,7 +44,6 @@ type scopeView struct {
 type need struct {
 	queue   bool // a pool serves it
 	limit   int  // how many jobs its pools could serve
-	pools   []plan.Pool
 	running bool // a runner of ours is there
 	runners bool // one is expected to come online, or many have ended
 	audit   bool // it is time to compare all runners with ours
@@ -56,10 +55,10 @@ type need struct {
 func (m *Manager) observe(ctx context.Context) *observation {
 	ctx, cancel := context.WithTimeout(ctx, observeTimeout)
 	defer cancel()
-	seen := &observation{at: time.Now(), scopes: make(map[plan.Scope]*scopeView), containers: make(map[string]plan.Container)}
+	seen := &observation{at: time.Now(), scopes: make(map[plan.Scope]*scopeView)}
 	seen.host = m.ports.host(seen.at)
 	containers, err := m.ports.Engine.List(ctx)
-	seen.engineErr = err
+	seen.engineErr, seen.containers = err, make(map[string]plan.Container, len(containers))
 	for _, c := range containers {
 		seen.containers[c.Runner] = c
 	}
@@ -108,9 +107,8 @@ func (m *Manager) needs(seen *observation) map[plan.Scope]*need {
 	for _, p := range m.cfg.Spec.Pools {
 		n := of(p.Scope)
 		n.queue = !m.draining
-		p, _ = p.At(now)
-		n.limit += p.Max
-		n.pools = append(n.pools, p)
+		current, _ := p.At(now)
+		n.limit += current.Max
 	}
 	for _, r := range m.runners {
 		switch r.rec.Phase {
@@ -225,6 +223,7 @@ func (m *Manager) snapshot(seen *observation) plan.Snapshot {
 	}
 	maps.DeleteFunc(m.firstSeen, func(id int64, _ time.Time) bool { return !known[id] && len(snap.Unknown) == 0 })
 	m.unbindMissed(&snap)
+	snap.Runners = make([]plan.Runner, 0, len(m.runners))
 	for _, name := range slices.Sorted(maps.Keys(m.runners)) {
 		snap.Runners = append(snap.Runners, m.forPlan(m.runners[name], seen.at))
 	}

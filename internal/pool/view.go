@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 
@@ -45,7 +46,7 @@ func (m *Manager) view(ctx context.Context, seen *observation, scope plan.Scope,
 // viewJobs reads the jobs of one scope.
 func (m *Manager) viewJobs(ctx context.Context, scope plan.Scope, n *need, v *scopeView) error {
 	if n.queue {
-		list, err := m.ports.Forge.QueuedJobs(ctx, scope, max(m.readLimit(n.limit), 1), plan.Demand(n.pools))
+		list, err := m.ports.Forge.QueuedJobs(ctx, scope, max(m.readLimit(n.limit), 1), m.demand(scope))
 		if err != nil {
 			return err
 		}
@@ -64,6 +65,22 @@ func (m *Manager) viewJobs(ctx context.Context, scope plan.Scope, n *need, v *sc
 	return err
 }
 
+// demand is plan.Demand of the pools of a scope. It is made when it is first
+// asked: most of the time no job waits.
+func (m *Manager) demand(scope plan.Scope) func(plan.Job) bool {
+	var counts func(plan.Job) bool
+	return func(j plan.Job) bool {
+		if counts == nil {
+			counts = plan.Demand(m.poolsOf(scope))
+		}
+		return counts(j)
+	}
+}
+
+func (m *Manager) poolsOf(scope plan.Scope) []plan.Pool {
+	return slices.DeleteFunc(slices.Clone(m.cfg.Spec.Pools), func(p plan.Pool) bool { return p.Scope != scope })
+}
+
 // runs notes that some runner has a job.
 func (v *scopeView) runs(j plan.Job) {
 	if j.RunnerID == 0 {
@@ -71,6 +88,13 @@ func (v *scopeView) runs(j plan.Job) {
 		return
 	}
 	v.running[j.RunnerID] = j
+}
+
+// jobOf is the job that runs on the runner with this id, if it is that runner
+// which the server names.
+func (v *scopeView) jobOf(id int64, name string) (j plan.Job, given bool) {
+	j, given = v.running[id]
+	return j, given && (j.RunnerName == "" || j.RunnerName == name)
 }
 
 // allRunning has the jobs that some runner has.

@@ -129,6 +129,9 @@ func runFleet(ctx context.Context, p parts, servers []service, manager *systemd,
 	p.fleet.OnReady(func() {
 		manager.isReady()
 		log.Info("ready")
+		if err := unmapProgram(); err != nil {
+			log.Debug("more memory than needed stays mapped", "err", err)
+		}
 	})
 	stop := context.AfterFunc(ctx, func() {
 		p.journal.Add(plan.Event{Kind: plan.EventDaemonStops})

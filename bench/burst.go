@@ -145,8 +145,12 @@ func (s *stage) burstOurs(ctx context.Context, count int, starts, removals *turn
 }
 
 // teardownOurs freezes the daemon while all runners finish, and takes the time
-// from its thaw until the last container is removed.
+// from its thaw until the last container is removed. The events of their ends,
+// which Gitea sends up to two seconds after, would all wait for the thaw: they
+// are held off.
 func (s *stage) teardownOurs(ctx context.Context, jobs []int64, removals *turns) error {
+	s.events.off.Store(true)
+	defer s.events.off.Store(false)
 	label := docker.LabelInstance + "=" + s.id
 	if err := errors.Join(s.daemon.freeze(), s.end(jobs), s.quiet(ctx, label)); err != nil {
 		return err

@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"scaler.io/scaler/internal/docker"
@@ -43,7 +44,18 @@ type stage struct {
 	gitea  *giteatest.Server
 	web    *http.Server
 	rpc    *http.Client
+	events *events
 	daemon *daemon
+}
+
+// events carries webhooks, unless they are held off.
+type events struct{ off atomic.Bool }
+
+func (e *events) RoundTrip(r *http.Request) (*http.Response, error) {
+	if e.off.Load() {
+		return nil, errors.New("events are held off")
+	}
+	return http.DefaultTransport.RoundTrip(r)
 }
 
 // settings are what a stage's daemon is configured with, beside defaults.
@@ -61,7 +73,7 @@ type settings struct {
 
 // newStage serves a Gitea at an address of this machine.
 func (b *bench) newStage(name, ip string) (*stage, error) {
-	s := &stage{b: b, dir: filepath.Join(b.dir, name), token: rand.Text() + rand.Text(), rpc: &http.Client{Timeout: 10 * time.Second}}
+	s := &stage{b: b, dir: filepath.Join(b.dir, name), token: rand.Text() + rand.Text(), rpc: &http.Client{Timeout: 10 * time.Second}, events: &events{}}
 	apiToken := rand.Text()
 	store, err := state.Open(filepath.Join(s.dir, "state")) // makes the instance id
 	if err != nil {
@@ -81,7 +93,7 @@ func (b *bench) newStage(name, ip string) (*stage, error) {
 		return nil, fmt.Errorf("listen for Gitea: %w", err)
 	}
 	s.url = "http://" + ln.Addr().String()
-	s.gitea = giteatest.New(giteatest.Options{APIToken: apiToken, RegistrationToken: s.token})
+	s.gitea = giteatest.New(giteatest.Options{APIToken: apiToken, RegistrationToken: s.token, HookClient: &http.Client{Transport: s.events}})
 	s.web = &http.Server{Handler: s.gitea, ReadHeaderTimeout: time.Minute, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
 	go func() { _ = s.web.Serve(ln) }()
 	return s, nil

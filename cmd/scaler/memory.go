@@ -8,7 +8,7 @@ import (
 // gcPercent has the daemon collect garbage when its heap has grown by a quarter.
 // It shares the host with builds, which need the memory more than the daemon
 // needs the little CPU time that this takes.
-const gcPercent = 25
+const gcPercent = 50
 
 // saveMemory sets the garbage collector to it, unless the environment says how
 // it is to be set.

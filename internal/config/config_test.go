@@ -43,7 +43,7 @@ func defaults() *Config {
 		}},
 		Engine:        EngineDocker,
 		Notifications: []Notification{},
-		Limits:        Limits{Registrations: 600, ParallelStarts: 8, Pressure: Pressure{DiskPaths: []string{"/var/lib/docker"}}},
+		Limits:        Limits{Registrations: 600, Pressure: Pressure{DiskPaths: []string{"/var/lib/docker"}}},
 		PollInterval:  time.Second, PollActive: 250 * time.Millisecond, PollQuiet: 5 * time.Second, StateDir: "/var/lib/scaler", ControlSocket: "/run/scaler/scaler.sock",
 		Log:        Log{Level: slog.LevelInfo, Format: LogText},
 		OnShutdown: ShutdownLeave, ShutdownTimeout: 5 * time.Minute,

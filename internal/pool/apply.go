@@ -141,7 +141,7 @@ func (m *Manager) begin(ctx context.Context, r *runner, op string, end evidence)
 	case opRemove:
 		m.removals++
 	}
-	s := step{rec: r.rec, opts: m.optionsOf(r.rec.Pool), suspect: r.suspect, noPlace: r.noPlace, byLog: m.byLog(), caps: m.caps, end: end}
+	s := step{patience: m.patience(), rec: r.rec, opts: m.optionsOf(r.rec.Pool), suspect: r.suspect, noPlace: r.noPlace, byLog: m.byLog(), caps: m.caps, end: end}
 	if op == opStart {
 		r.rec.Enter(plan.PhaseStarting, "", time.Now()) // if it was on standby
 		m.recentOf(r.rec.Pool).Started(time.Now())
@@ -180,7 +180,7 @@ func (m *Manager) inTurn(op string, s step, do func() result) result {
 	case op == opRemove && m.ends.enter(context.Background()) == nil:
 		res := do()
 		m.ends.leave(true)
-		return m.forget(res)
+		return m.forget(res, s.patience)
 	}
 	return do()
 }

@@ -116,16 +116,32 @@ func (m *Manager) remove(ctx context.Context, s step) result {
 	return res
 }
 
+// How long the record of a runner that is gone waits for others, to be deleted
+// together with them: each sync holds up the engine, where it uses the same disk.
+// It is short while jobs wait, to which the place of the runner is of use.
+const (
+	togetherFor  = 200 * time.Millisecond
+	togetherSoon = 25 * time.Millisecond
+)
+
+// patience is how long the record of a runner that goes now may wait.
+func (m *Manager) patience() time.Duration {
+	if m.jobsWait {
+		return togetherSoon
+	}
+	return togetherFor
+}
+
 // forget ends a removal. It needs no place in the engine.
-func (m *Manager) forget(res result) result {
+func (m *Manager) forget(res result, patience time.Duration) result {
 	if !res.gone {
 		return res
 	}
 	err := error(nil)
 	if res.kept {
-		err = m.ports.Store.Keep(res.rec.Name, corpseOf(res.rec, time.Now()))
+		err = m.ports.Store.Keep(res.rec.Name, corpseOf(res.rec, time.Now()), patience)
 	} else {
-		err = m.ports.Store.Delete(res.rec.Name)
+		err = m.ports.Store.Delete(res.rec.Name, patience)
 	}
 	if err != nil {
 		return result{rec: res.rec, err: err}

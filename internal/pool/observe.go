@@ -91,6 +91,7 @@ func (m *Manager) observe(ctx context.Context) *observation {
 		})
 	}
 	group.Wait()
+	m.setPlaces()
 	return seen
 }
 

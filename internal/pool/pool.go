@@ -73,7 +73,7 @@ type Config struct {
 	Sharing        plan.Sharing // among which daemons jobs are split; without Peers they are not
 	Pools          map[string]Options
 	Pace           Pace
-	ParallelStarts int
+	ParallelStarts int // 0 goes by the CPUs of the engine
 	// DrainOnShutdown stops the idle runners at shutdown and waits for the
 	// busy ones, up to ShutdownTimeout; otherwise all are left running.
 	DrainOnShutdown bool
@@ -236,7 +236,6 @@ func New(cfg Config, ports Ports, log *slog.Logger) *Manager {
 		book: plan.NewBook(), unsaved: make(map[int64][]byte),
 		firstSeen: make(map[int64]time.Time), jobsRead: make(map[plan.Scope]time.Time), nudged: make(map[string]time.Time), missed: make(map[string]time.Time), corpses: make(map[corpse]time.Time),
 		leftovers: make(map[string]leftover), nudges: make(map[string]uint64),
-		starts: newPlaces(cfg.ParallelStarts), ends: newPlaces(cfg.ParallelStarts),
 		kept: kept{stale: true},
 		pace: newPace(cfg.Pace), arrivals: newArrivals(), told: newTold(),
 		orders:  orders{pools: make(map[string]plan.Pause), runners: make(map[string]plan.Pause)},
@@ -247,6 +246,7 @@ func New(cfg Config, ports Ports, log *slog.Logger) *Manager {
 	for name := range cfg.Pools {
 		m.breakers[name] = &breaker{}
 	}
+	m.starts, m.ends = newPlaces(m.parallel()), newPlaces(m.parallel())
 	m.setSharing(cfg.Sharing)
 	return m
 }

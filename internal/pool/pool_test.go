@@ -214,7 +214,7 @@ func TestLostStateIsRecoveredFromTheContainers(t *testing.T) {
 		r.stop()
 		r.run() // only to have the store open
 		for _, rec := range records {
-			if err := r.store.Delete(rec.Name); err != nil {
+			if err := r.store.Delete(rec.Name, 0); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -108,9 +108,10 @@ type issuer interface {
 type store interface {
 	// Put writes all of the records or none.
 	Put(...state.Record) error
-	Delete(name string) error
+	// Delete and Keep may wait so long for others, to be written with them.
+	Delete(name string, patience time.Duration) error
 	// Keep deletes a record and keeps its identity as a corpse, in one step.
-	Keep(name string, c plan.Corpse) error
+	Keep(name string, c plan.Corpse, patience time.Duration) error
 	// TakeSpare gives a record a spare identity of its scope, and writes it.
 	TakeSpare(state.Record) (taken state.Record, found bool, err error)
 	PutCorpse(plan.Corpse) error

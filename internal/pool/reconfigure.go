@@ -45,8 +45,7 @@ func (m *Manager) reconfigure(cfg Config) {
 	m.setSharing(cfg.Sharing)
 	maps.DeleteFunc(m.arrivals.pools, func(name string, _ *plan.Arrivals) bool { return !cfg.isAuto(name) })
 	m.pace.Pace = newPace(cfg.Pace).Pace
-	m.starts.setMost(cfg.ParallelStarts)
-	m.ends.setMost(cfg.ParallelStarts)
+	m.setPlaces()
 	for name := range m.retired {
 		m.conditions.set("pool "+name, "", time.Now())
 	}

@@ -126,3 +126,41 @@ func TestPoolsShareTheLimit(t *testing.T) {
 		r.wantNothingLeft()
 	})
 }
+
+// How many steps are under way at a time goes by the CPUs of the engine, unless it
+// is configured; also after a live edit.
+func TestParallelStartsGoByTheHost(t *testing.T) {
+	for name, tt := range map[string]struct {
+		configured int
+		cpus       int64 // thousandths
+		want       int
+	}{
+		"configured":       {3, 8000, 3},
+		"two CPUs":         {0, 2000, 4},
+		"one CPU":          {0, 1000, 2},
+		"many CPUs":        {0, 96_000, 16},
+		"size not known":   {0, 0, 4},
+		"less than a CPU":  {0, 500, 4},
+		"six CPUs of many": {0, 6000, 12},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				host := &fakeSizer{size: plan.Resources{MilliCPU: tt.cpus}}
+				r := newRig(t, giteatest.Options{}, func(c *Config) { c.ParallelStarts = tt.configured })
+				r.run(host.port)
+				r.after(3 * time.Second)
+				if starts, ends := r.m.starts.bound(), r.m.ends.bound(); starts != tt.want || ends != tt.want {
+					t.Errorf("%d starts and %d removals at a time, want %d", starts, ends, tt.want)
+				}
+				if asked := host.asked > 0; asked != (tt.configured == 0) {
+					t.Errorf("the host was asked %d times", host.asked)
+				}
+				r.reconfigure(r.edited(func(c *Config) { c.ParallelStarts = 7 }))
+				if starts := r.m.starts.bound(); starts != 7 {
+					t.Errorf("%d starts at a time after the edit, want 7", starts)
+				}
+				r.stop()
+			})
+		})
+	}
+}

@@ -63,12 +63,12 @@ func (s dyingStore) Put(records ...state.Record) error {
 	return s.d.do("Put", func() error { return s.store.Put(records...) })
 }
 
-func (s dyingStore) Delete(name string) error {
-	return s.d.do("Delete", func() error { return s.store.Delete(name) })
+func (s dyingStore) Delete(name string, patience time.Duration) error {
+	return s.d.do("Delete", func() error { return s.store.Delete(name, patience) })
 }
 
-func (s dyingStore) Keep(name string, c plan.Corpse) error {
-	return s.d.do("Keep", func() error { return s.store.Keep(name, c) })
+func (s dyingStore) Keep(name string, c plan.Corpse, patience time.Duration) error {
+	return s.d.do("Keep", func() error { return s.store.Keep(name, c, patience) })
 }
 
 func (s dyingStore) TakeSpare(r state.Record) (taken state.Record, found bool, err error) {

@@ -25,6 +25,8 @@ type step struct {
 	caps    plan.Capabilities
 	// keepSpares is set if no spare identity may be taken now.
 	keepSpares bool
+	// How long the record may wait for others once the runner is gone.
+	patience time.Duration
 	// What the cycle saw of a runner that has ended.
 	end evidence
 }

@@ -54,8 +54,8 @@ func (s *Store) PutCorpse(c plan.Corpse) error {
 // delete: it becomes a corpse in the same transaction. If another record has the
 // identity too, as after an older copy of the state was put back, it stays with
 // that one alone.
-func (s *Store) Keep(name string, c plan.Corpse) error {
-	err := s.writeInCompany(func(tx *bbolt.Tx) error {
+func (s *Store) Keep(name string, c plan.Corpse, patience time.Duration) error {
+	err := s.writeInCompany(patience, func(tx *bbolt.Tx) error {
 		return errors.Join(tx.Bucket(runnersBucket).Delete([]byte(name)), forgetOrder(tx, name), putCorpse(tx, c))
 	})
 	if err != nil {

@@ -62,14 +62,14 @@ func TestCorpsesAreKeptAcrossReopen(t *testing.T) {
 
 func TestKeepMovesAnIdentityFromItsRecord(t *testing.T) {
 	s := mustOpen(t, stateDir(t, nil))
-	must(t, s.Put(record("a")), s.Keep("a", spare("a", 1)))
+	must(t, s.Put(record("a")), s.Keep("a", spare("a", 1), 0))
 	if all, err := s.Records(); err != nil || len(all) > 0 {
 		t.Errorf("records %v, %v", all, err)
 	}
 	if got := corpseNames(t, s); !slices.Equal(got, []string{"a"}) {
 		t.Errorf("corpses %v", got)
 	}
-	must(t, s.Keep("a", spare("a", 1))) // again, as after an error whose change was made all the same
+	must(t, s.Keep("a", spare("a", 1), 0)) // again, as after an error whose change was made all the same
 	if got := corpseNames(t, s); !slices.Equal(got, []string{"a"}) {
 		t.Errorf("corpses %v", got)
 	}
@@ -83,11 +83,11 @@ func TestKeepLeavesAnIdentityToAnotherRecord(t *testing.T) {
 	old.Identity, adopted.Identity = &plan.Identity{ID: 7, Name: "shared"}, &plan.Identity{ID: 7, Name: "shared"}
 	mentions := record("mentions")
 	mentions.Reason = `what "shared" asked for`
-	must(t, s.Put(old, adopted, mentions), s.Keep("old", spare("shared", 1)), s.PutCorpse(spare("shared", 1)))
+	must(t, s.Put(old, adopted, mentions), s.Keep("old", spare("shared", 1), 0), s.PutCorpse(spare("shared", 1)))
 	if got := corpseNames(t, s); len(got) > 0 {
 		t.Errorf("corpses %v, whose identity another record has", got)
 	}
-	must(t, s.Keep("adopted", spare("shared", 2)))
+	must(t, s.Keep("adopted", spare("shared", 2), 0))
 	if got := corpseNames(t, s); !slices.Equal(got, []string{"shared"}) {
 		t.Errorf("corpses %v", got)
 	}

@@ -24,7 +24,7 @@ func TestOrders(t *testing.T) {
 		Audit:   []plan.AuditEntry{{At: now, Action: "pool.drain", Actor: "alice", Pool: "linux"}},
 	}), s.Put(record("a")))
 	must(t, s.PutOrders(Orders{Pools: map[string]*plan.Pause{"a/b": nil, "never": nil}, Audit: []plan.AuditEntry{{At: now, Action: "pool.resume", Actor: "bob", Pool: "a/b"}}}))
-	must(t, s.Delete("gone"), s.Close())
+	must(t, s.Delete("gone", 0), s.Close())
 
 	s = mustOpen(t, dir)
 	pools, runners, err := s.Orders()
@@ -66,7 +66,7 @@ func TestFilesWithoutOrders(t *testing.T) {
 		}
 		return nil
 	}))
-	must(t, s.Put(record("a")), s.Delete("a"))
+	must(t, s.Put(record("a")), s.Delete("a", 0))
 	pools, runners, err := s.Orders()
 	if err != nil || len(pools)+len(runners) > 0 {
 		t.Errorf("orders %v, %v, %v", pools, runners, err)

@@ -79,7 +79,7 @@ func TestFullFileSystemLosesNothing(t *testing.T) {
 			t.Errorf("error = %v, want ErrNoSpace", err)
 		}
 		name := fmt.Sprintf("before-%d", i%10)
-		switch err := s.Delete(name); {
+		switch err := s.Delete(name, 0); {
 		case err == nil:
 			delete(stored, name)
 		case !errors.Is(err, ErrNoSpace):
@@ -92,7 +92,7 @@ func TestFullFileSystemLosesNothing(t *testing.T) {
 	for i := range 200 {
 		must(t, put(fmt.Sprintf("after-%d", i)))
 	}
-	must(t, s.Delete("after-7"))
+	must(t, s.Delete("after-7", 0))
 	delete(stored, "after-7")
 	holds(t, s, stored)
 	must(t, s.Close())

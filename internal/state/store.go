@@ -87,9 +87,11 @@ func (s *Store) Put(records ...Record) error {
 }
 
 // Delete removes a record, with what was ordered of its runner, and returns once
-// that is on disk. A record that does not exist is no error. Errors are as those of Put.
-func (s *Store) Delete(name string) error {
-	err := s.writeInCompany(func(tx *bbolt.Tx) error {
+// that is on disk. Of several that come within patience of each other all but the
+// first wait so long for more, to be written together. A record that does not
+// exist is no error. Errors are as those of Put.
+func (s *Store) Delete(name string, patience time.Duration) error {
+	err := s.writeInCompany(patience, func(tx *bbolt.Tx) error {
 		return errors.Join(tx.Bucket(runnersBucket).Delete([]byte(name)), forgetOrder(tx, name))
 	})
 	if err != nil {

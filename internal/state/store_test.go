@@ -52,7 +52,7 @@ func TestStoreKeepsRecordsAcrossReopen(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := errors.Join(s.Delete("c"), s.Delete("never there"), s.Close()); err != nil {
+	if err := errors.Join(s.Delete("c", 0), s.Delete("never there", 0), s.Close()); err != nil {
 		t.Fatal(err)
 	}
 

@@ -43,7 +43,7 @@ func manyRecords(t testing.TB) (whole []byte, instance string) {
 		}
 	}
 	for i := range 20 {
-		if err := s.Delete(fmt.Sprintf("linux-%03d", 2*i+40)); err != nil {
+		if err := s.Delete(fmt.Sprintf("linux-%03d", 2*i+40), 0); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -107,7 +107,7 @@ func openSpoiled(t *testing.T, whole []byte, instance string, seed uint64) {
 	defer s.Close()
 	s.db.NoSync = true
 	c := TokenChanges{PutTokens: []TokenRecord{token("new", "new")}, DeleteTokens: []string{"t11"}, PutEnrolments: []EnrolmentRecord{enrolment("new", now)}, Audit: entries("register")}
-	if err := errors.Join(s.Put(record("new")), s.Delete("linux-000"), s.Delete("linux-119"), s.Delete("new"), s.Commit(c)); err != nil {
+	if err := errors.Join(s.Put(record("new")), s.Delete("linux-000", 0), s.Delete("linux-119", 0), s.Delete("new", 0), s.Commit(c)); err != nil {
 		t.Errorf("seed %d: %v", seed, err)
 	}
 	aside, _ := filepath.Glob(path + ".damaged-*")

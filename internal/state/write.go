@@ -52,10 +52,6 @@ func (s *Store) write(change func(*bbolt.Tx) error) error {
 	return b.errs[place]
 }
 
-// companyFor is how long a change that is in no hurry waits for others of its
-// kind, if it is not the first for as long.
-const companyFor = 25 * time.Millisecond
-
 // company gathers changes that are in no hurry.
 type company struct {
 	mu      sync.Mutex
@@ -64,13 +60,14 @@ type company struct {
 }
 
 // writeInCompany is write for a change that is in no hurry and that often comes
-// with many of its kind, whose syncs would hold up what else uses the disk. One
-// that comes alone waits for nothing.
-func (s *Store) writeInCompany(change func(*bbolt.Tx) error) error {
+// with many of its kind, whose syncs would hold up what else uses the disk: it
+// waits for them, for as long as it has patience. One that comes alone, the first
+// for as long, waits for nothing.
+func (s *Store) writeInCompany(patience time.Duration, change func(*bbolt.Tx) error) error {
 	c := &s.company
 	c.mu.Lock()
 	now := time.Now()
-	alone := now.Sub(c.lastAt) >= companyFor
+	alone := now.Sub(c.lastAt) >= patience
 	c.lastAt = now
 	if alone {
 		c.mu.Unlock()
@@ -87,7 +84,7 @@ func (s *Store) writeInCompany(change func(*bbolt.Tx) error) error {
 		<-b.done
 		return b.errs[0]
 	}
-	time.Sleep(companyFor)
+	time.Sleep(patience)
 	c.mu.Lock()
 	c.pending = nil
 	c.mu.Unlock()

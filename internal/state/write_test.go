@@ -93,27 +93,27 @@ func TestAChangeThatFailsHurtsNoOther(t *testing.T) {
 // for nothing.
 func TestRecordsGoInCompany(t *testing.T) {
 	s := mustOpen(t, filepath.Join(t.TempDir(), "state"))
-	const n = 20
+	const n, patience = 20, 25 * time.Millisecond
 	for i := range n {
 		must(t, s.Put(record(fmt.Sprintf("runner-%02d", i))))
 	}
 	synctest.Test(t, func(t *testing.T) {
 		began, before := time.Now(), lastTransaction(t, s)
-		must(t, s.Delete("runner-00"))
+		must(t, s.Delete("runner-00", patience))
 		if took := time.Since(began); took != 0 {
 			t.Errorf("the first waited %s", took)
 		}
 		var all sync.WaitGroup
 		for i := range n - 1 {
 			all.Go(func() {
-				if err := s.Delete(fmt.Sprintf("runner-%02d", i+1)); err != nil {
+				if err := s.Delete(fmt.Sprintf("runner-%02d", i+1), patience); err != nil {
 					t.Error(err)
 				}
 			})
 		}
 		all.Wait()
-		if took, transactions := time.Since(began), lastTransaction(t, s)-before; took != companyFor || transactions != 2 {
-			t.Errorf("%d deletions took %s and %d transactions, want %s and 2", n, took, transactions, companyFor)
+		if took, transactions := time.Since(began), lastTransaction(t, s)-before; took != patience || transactions != 2 {
+			t.Errorf("%d deletions took %s and %d transactions, want %s and 2", n, took, transactions, patience)
 		}
 		if left, err := s.Records(); err != nil || len(left) != 0 {
 			t.Errorf("%d records are left (%v)", len(left), err)
@@ -124,10 +124,10 @@ func TestRecordsGoInCompany(t *testing.T) {
 func TestRecordsThatCannotGoStay(t *testing.T) {
 	s := mustOpen(t, filepath.Join(t.TempDir(), "state"))
 	must(t, s.Put(record("one"), record("two"), record("three")))
-	must(t, s.Delete("one"))
+	must(t, s.Delete("one", 0))
 	must(t, s.Close())
 	for _, name := range []string{"two", "three"} {
-		if err := s.Delete(name); err == nil {
+		if err := s.Delete(name, 0); err == nil {
 			t.Errorf("%s was deleted from a closed state", name)
 		}
 	}

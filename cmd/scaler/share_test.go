@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"encoding/hex"
 	"fmt"
 	"net"
 	"net/http"
@@ -18,7 +19,7 @@ import (
 	"scaler.io/scaler/internal/giteatest"
 )
 
-// sharedConfig is what all daemons have, but for the three places.
+// sharedConfig is what all daemons have, but for their names, places and instances.
 const sharedConfig = `gitea: {url: %[1]s, api_token: {file: api-token}}
 registration_tokens: [{name: instance, scope: instance, token: {file: registration-token}}]
 pools:
@@ -33,7 +34,11 @@ drain: {settle: 2s}
 peers:
   self: %[3]s
   handover: 40s
-  daemons: [{name: build-1}, {name: build-2}, {name: build-3, weight: 2}]
+  daemons:
+    - {name: build-1, weight: 12, instance: %[5]s1}
+    - {name: build-2, weight: 12, instance: %[5]s2}
+    - {name: build-3, weight: 12, instance: %[5]s3}
+instance: %[5]s%[6]s
 state_dir: %[4]s/state
 control_socket: %[4]s/s.sock
 `
@@ -46,6 +51,7 @@ type household struct {
 	image  string
 	binary string
 	label  string
+	family string // what the instances of its daemons begin with
 }
 
 func newHousehold(t *testing.T) *household {
@@ -54,7 +60,7 @@ func newHousehold(t *testing.T) *household {
 	binary, err := buildStatic()
 	must(t, err)
 	id := strings.ToLower(rand.Text())[:12]
-	h := &household{t: t, binary: binary, image: "scaler-share-" + id + ":1", label: "io.scaler.test=share-" + id}
+	h := &household{t: t, binary: binary, image: "scaler-share-" + id + ":1", label: "io.scaler.test=share-" + id, family: hex.EncodeToString([]byte(id))[:11]}
 	engine, err := docker.New(docker.Config{Instance: "share-" + id})
 	must(t, err)
 	t.Cleanup(func() {
@@ -101,7 +107,7 @@ func (h *household) resident(name string) *resident {
 	d := &resident{h: h, dir: shortDir(h.t), name: name}
 	write(h.t, filepath.Join(d.dir, "api-token"), "api-token-of-the-test")
 	write(h.t, filepath.Join(d.dir, "registration-token"), "registration-token-of-the-test-0123456789")
-	write(h.t, filepath.Join(d.dir, "scaler.yaml"), fmt.Sprintf(sharedConfig, h.url, h.image, name, d.dir))
+	write(h.t, filepath.Join(d.dir, "scaler.yaml"), fmt.Sprintf(sharedConfig, h.url, h.image, name, d.dir, h.family, name[len("build-"):]))
 	d.start()
 	h.t.Cleanup(func() {
 		d.end(os.Kill)
@@ -178,7 +184,7 @@ func TestThreeDaemonsShareAQueue(t *testing.T) {
 	h.done(first + second)
 	t.Logf("%d jobs with one daemon killed, %d runners, %s", second, h.gitea.State().Counts.Registrations-registered, waitsOf(h.gitea.State()))
 	out := mustRun(t, "status", "--socket", filepath.Join(all[0].dir, "s.sock"))
-	for _, want := range []string{"DAEMONS THAT SHARE THE JOBS (3)", "build-1 (this one)", "build-3"} {
+	for _, want := range []string{"DAEMONS THAT SHARE THE JOBS (3)", "build-1 (this one)", "build-3", " of 12"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("%q is missing in\n%s", want, out)
 		}

@@ -117,9 +117,9 @@ func TestWriteStatus(t *testing.T) {
 			{Resource: "memory", Taken: 3 << 30, Limit: 8 << 30}}},
 			want: []string{"\nLIMITS\n  WHAT     TAKEN  LIMIT  FROM\n  runners  3      20     limits.runners\n" +
 				"  cpus     4.5    7      8 of the Docker host, less a reserve of 1\n  memory   3GiB   8GiB   limits.memory\n"}},
-		{name: "daemons that share the jobs", status: plan.Status{Peers: []plan.PeerStatus{{Name: "build-1", Self: true, Weight: 4}, {Name: "build-2", Weight: 1, BehindUntil: noon.Add(90 * time.Second)}}},
-			want: []string{"\nDAEMONS THAT SHARE THE JOBS (2)\n  NAME                WEIGHT  JOBS\n  build-1 (this one)  4       has its share\n" +
-				"  build-2             1       left some waiting, comes behind the others for 1m30s\n"}},
+		{name: "daemons that share the jobs", status: plan.Status{Peers: []plan.PeerStatus{{Name: "build-1", Self: true, Weight: 4, Free: new(int)}, {Name: "build-2", Weight: 1, BehindUntil: noon.Add(90 * time.Second)}}},
+			want: []string{"\nDAEMONS THAT SHARE THE JOBS (2)\n  NAME                WEIGHT  FREE     JOBS\n  build-1 (this one)  4       0 of 4   has its share\n" +
+				"  build-2             1       unknown  left some waiting, comes behind the others for 1m30s\n"}},
 		{name: "a queue that was not read", status: plan.Status{QueueSize: 5}, want: []string{"QUEUE (5)\n  … and 5 more\n"}},
 	}
 	for _, tt := range tests {

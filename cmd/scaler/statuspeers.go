@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"strconv"
 	"time"
 
@@ -14,7 +15,7 @@ func writePeers(b *bytes.Buffer, peers []plan.PeerStatus, now time.Time) {
 		return
 	}
 	section(b, "DAEMONS THAT SHARE THE JOBS (%d)", len(peers))
-	rows := [][]string{{"NAME", "WEIGHT", "JOBS"}}
+	rows := [][]string{{"NAME", "WEIGHT", "FREE", "JOBS"}}
 	for _, p := range peers {
 		name, jobs := clean(p.Name), "has its share"
 		if p.Self {
@@ -23,7 +24,15 @@ func writePeers(b *bytes.Buffer, peers []plan.PeerStatus, now time.Time) {
 		if left := p.BehindUntil.Sub(now); left > 0 {
 			jobs = "left some waiting, comes behind the others for " + age(left)
 		}
-		rows = append(rows, []string{name, strconv.Itoa(p.Weight), jobs})
+		rows = append(rows, []string{name, strconv.Itoa(p.Weight), freeOf(p), jobs})
 	}
 	table(b, rows)
+}
+
+// freeOf says how many jobs more a daemon can take, as far as that is known.
+func freeOf(p plan.PeerStatus) string {
+	if p.Free == nil {
+		return "unknown"
+	}
+	return fmt.Sprintf("%d of %d", *p.Free, p.Weight)
 }

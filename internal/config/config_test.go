@@ -136,7 +136,7 @@ func TestEveryKey(t *testing.T) {
 			OverdueAfter: 5 * time.Minute, Template: `{"text": {{json .Lines}}}`, Batch: 1, RepeatAfter: 24 * time.Hour,
 			Rate: NotificationRate{Messages: 3, Per: 10 * time.Minute}, RequestTimeout: 5 * time.Second,
 		}},
-		Peers: &Peers{Self: "build-2", Handover: 20 * time.Second, Daemons: []Peer{{Name: "build-1", Weight: 4}, {Name: "build-2", Weight: 1}}},
+		Peers: &Peers{Self: "build-2", Handover: 20 * time.Second, Daemons: []Peer{{Name: "build-1", Weight: 4, Instance: "5ca1e4000002"}, {Name: "build-2", Weight: 1}}},
 		Limits: Limits{Runners: 5, CPUs: 6.5, Memory: 24 << 30, Reserve: Reserve{CPUs: 0.5, Memory: 1 << 30}, Registrations: 120, ParallelStarts: 2, Pressure: Pressure{
 			CPU: 80, Memory: 20.5, IO: 60, FreeMemory: 512 << 20, FreeDisk: Space{Percent: 12.5}, DiskPaths: []string{"/srv/docker", "/srv/cache"},
 		}},

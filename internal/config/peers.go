@@ -19,8 +19,9 @@ type Peers struct {
 
 // Peer is one of the daemons.
 type Peer struct {
-	Name   string `yaml:"name" required:"true" pattern:"^[A-Za-z0-9]([A-Za-z0-9_.-]{0,62}[A-Za-z0-9])?$" rule:"letters and digits, with dashes, dots and underscores between them, 64 characters at most" example:"build-1" doc:"Its name, by which all of them know it."`
-	Weight int    `yaml:"weight" default:"1" min:"1" max:"1000" doc:"Its share of the jobs: with 3 it gets three for each of a daemon with 1. How many runners it may have, its pools' max, is a good choice."`
+	Name     string `yaml:"name" required:"true" pattern:"^[A-Za-z0-9]([A-Za-z0-9_.-]{0,62}[A-Za-z0-9])?$" rule:"letters and digits, with dashes, dots and underscores between them, 64 characters at most" example:"build-1" doc:"Its name, by which all of them know it."`
+	Weight   int    `yaml:"weight" default:"1" min:"1" max:"1000" doc:"Its share of the jobs: with 3 it gets three for each of a daemon with 1. How many runners it may have, its pools' max, is a good choice. With instance it has to be that."`
+	Instance string `yaml:"instance" default:"" pattern:"^([0-9a-f]{12})?$" rule:"12 digits and letters from a to f" example:"5ca1e4000001" doc:"The id in the names of its runners: its own instance, which its scaler status prints. With it the others see how many of its runners have a job, and it gets jobs by how many more it can take: weight less those. Empty: it gets jobs by its weight, until it leaves one waiting."`
 }
 
 // pollsInHandover is how many polls are in a handover at least: half of it has to
@@ -35,7 +36,7 @@ func (c *Config) Sharing() plan.Sharing {
 	}
 	s := plan.Sharing{Self: c.Peers.Self, Handover: c.Peers.Handover}
 	for _, d := range c.Peers.Daemons {
-		s.Peers = append(s.Peers, plan.Peer{Name: d.Name, Weight: d.Weight})
+		s.Peers = append(s.Peers, plan.Peer{Name: d.Name, Weight: d.Weight, Instance: d.Instance})
 	}
 	return s
 }
@@ -60,9 +61,36 @@ func validatePeers(d *decoder, c *Config) {
 	if at := path + ".self"; known && d.ok(at) {
 		d.findSelf(at, p)
 	}
+	d.checkInstances(path+".daemons", c)
 	if at := path + ".handover"; d.ok(at, "poll_interval") && p.Handover < pollsInHandover*c.PollInterval {
 		d.report(at, "%s is too short: write at least %s, which is %d times poll_interval, or others take jobs before their daemon has seen them",
 			p.Handover, pollsInHandover*c.PollInterval, pollsInHandover)
+	}
+}
+
+// checkInstances checks the instances of the daemons, and that of this one against
+// its own. If that is made at the first start, only the running daemon knows it.
+func (d *decoder) checkInstances(path string, c *Config) {
+	seen := make(map[string]string)
+	for i, peer := range c.Peers.Daemons {
+		daemon := fmt.Sprintf("%s[%d]", path, i)
+		at := daemon + ".instance"
+		if peer.Instance == "" || !d.ok(daemon, at) {
+			continue
+		}
+		first, taken := seen[peer.Instance]
+		seen[peer.Instance] = at
+		_, weighed := d.lines[daemon+".weight"]
+		switch {
+		case len(c.Servers) > 0:
+			d.report(at, "remove it: with servers, the runners of each have an id of their own")
+		case taken:
+			d.report(at, "%q is that of %s in line %d: no two daemons have the same", peer.Instance, first, d.line(first))
+		case peer.Name == c.Peers.Self && c.Instance != "" && d.ok("instance") && peer.Instance != c.Instance:
+			d.report(at, "this daemon's own instance is %q, in line %d: write that", c.Instance, d.line("instance"))
+		case !weighed:
+			d.report(daemon, "add weight, how many runners %s may have: with instance, it is counted how many of them have no job", peer.Name)
+		}
 	}
 }
 

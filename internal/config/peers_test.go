@@ -16,8 +16,8 @@ func TestSharing(t *testing.T) {
 	if s := mustParse(t, minimal).Sharing(); len(s.Peers) > 0 {
 		t.Errorf("shares with %v", s.Peers)
 	}
-	got := mustParse(t, minimal+"peers: {self: b, daemons: [{name: a, weight: 3}, {name: b}]}\n").Sharing()
-	want := plan.Sharing{Self: "b", Handover: 10 * time.Second, Peers: []plan.Peer{{Name: "a", Weight: 3}, {Name: "b", Weight: 1}}}
+	got := mustParse(t, minimal+"peers: {self: b, daemons: [{name: a, weight: 3, instance: 5ca1e4000002}, {name: b}]}\n").Sharing()
+	want := plan.Sharing{Self: "b", Handover: 10 * time.Second, Peers: []plan.Peer{{Name: "a", Weight: 3, Instance: "5ca1e4000002"}, {Name: "b", Weight: 1}}}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}

@@ -3,9 +3,7 @@ package plan
 import (
 	"hash/fnv"
 	"maps"
-	"math"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -27,17 +25,23 @@ func (s Sharing) Equal(o Sharing) bool {
 // Peer is a daemon that serves the queue too.
 type Peer struct {
 	Name string
-	// Weight is its share of the jobs in proportion to those of the others; 0
-	// counts as 1.
+	// Weight is its share of the jobs in proportion to those of the others, and how
+	// many runners it may have, if its instance is known; 0 counts as 1.
 	Weight int
+	// Instance is the id that its runners carry, empty if it is not known.
+	Instance string
 }
 
+func (p Peer) weight() int { return max(p.Weight, 1) }
+
 // Split is the split of the queue among several daemons, as one of them sees
-// it. What it goes by is seen by all alike: the ids of the jobs, and how long
-// they wait. So the daemons agree without a word, as far as they see the same.
+// it. What it goes by is seen by all alike: the ids of the jobs, how long they
+// wait, and whose runners have one. So the daemons agree without a word, as far as
+// they see the same.
 //
-// Every daemon has a rank for every job, by rendezvous hashing: the job belongs
-// to rank 0, and where that leaves it waiting, to the next one. A rank's turn
+// Every daemon has a rank for every job, by rendezvous hashing that is weighted by
+// the rooms of the daemons: the job belongs to rank 0, and where that leaves it
+// waiting, to the next one. One without room comes behind those with. A rank's turn
 // comes at Handover·(1−2^−rank) after the job was seen, so that a job that some
 // live daemon has room for has waited for it no longer than Handover, however
 // many others are dead or full.
@@ -56,7 +60,9 @@ type Split struct {
 	trade     *trade
 	passed    map[passed]time.Time // until when a peer comes behind the others
 	blind     time.Time            // when some jobs could last not be read
-	order     []int                // of the peers for one job
+	rooms     rooms
+	fresh     []int // the jobs of one look that are new
+	order     []int // of the peers for one job
 	scores    []float64
 }
 
@@ -71,10 +77,27 @@ type passed struct {
 // has left jobs waiting.
 type standing struct {
 	first  [judged]int16 // the peers of the first ranks
+	full   uint8         // which of these had no room, a bit for each
 	rank   int           // of this daemon
 	labels string
 	base   time.Time // since when it waits for its turn
 	pool   string    // that of the runner that was counted for it, if one was
+}
+
+// Sight is what a daemon sees in one cycle of what there is to split.
+type Sight struct {
+	Now     time.Time
+	Jobs    []Job    // queued ones, each once
+	Runners []Runner // this daemon's
+	// Running has the jobs that some runner has, whosever it is, each once. If
+	// Counted is not set some may be missing, or not name their runner: then it is
+	// nothing to go by.
+	Running []Job
+	Counted bool
+	// Unread is set if some queued jobs could not be read. Those that are missing are
+	// remembered then; and how long the others have waited by now says nothing of the
+	// peers, which may not have read them either.
+	Unread bool
 }
 
 // Share is what a Split says of one queued job.
@@ -102,7 +125,7 @@ const (
 // NewSplit returns the split of a queue of which nothing has been seen yet.
 func NewSplit(s Sharing) *Split {
 	n := &Split{sharing: s, standings: make(map[int64]*standing), counted: make(map[int64]string), trade: newTrade(s.Handover / terms), passed: make(map[passed]time.Time),
-		order: make([]int, len(s.Peers)), scores: make([]float64, len(s.Peers)), self: none}
+		rooms: newRooms(s.Peers), order: make([]int, len(s.Peers)), scores: make([]float64, len(s.Peers)), self: none}
 	for i, p := range s.Peers {
 		h := fnv.New64a()
 		h.Write([]byte(p.Name))
@@ -130,24 +153,21 @@ func (s *Split) Adopt(before *Split) {
 }
 
 // Look says whose each of the queued jobs is, and takes note of the runners that
-// have got one. If some jobs could not be read, unread, then those that are
-// missing are remembered; and how long the others have waited by now says
-// nothing of the peers, which may not have read them either.
-func (s *Split) Look(jobs []Job, runners []Runner, now time.Time, unread bool) map[int64]Share {
+// have got one.
+func (s *Split) Look(sight Sight) map[int64]Share {
 	if s.self == none {
 		return nil
 	}
-	if unread {
+	now, jobs := sight.Now, sight.Jobs
+	if sight.Unread {
 		s.blind = now
 	}
 	maps.DeleteFunc(s.passed, func(_ passed, until time.Time) bool { return !now.Before(until) })
+	s.rooms.count(&sight)
+	s.rankNew(&sight)
 	shares, waiting := make(map[int64]Share, len(jobs)), make(map[string]int)
 	for i := range jobs {
 		st := s.standings[jobs[i].ID]
-		if st == nil {
-			st = s.rank(&jobs[i], now)
-			s.standings[jobs[i].ID] = st
-		}
 		st.base = later(st.base, s.blind)
 		shares[jobs[i].ID] = Share{Owner: s.sharing.Peers[st.first[0]].Name, Since: st.base, After: s.turnAt(st.rank), Pool: st.pool}
 		if st.pool != "" {
@@ -157,14 +177,14 @@ func (s *Split) Look(jobs []Job, runners []Runner, now time.Time, unread bool) m
 	for id, st := range s.standings {
 		if _, waits := shares[id]; waits {
 			s.judge(st, now)
-		} else if !unread {
+		} else if !sight.Unread {
 			if delete(s.standings, id); st.pool != "" {
 				s.trade.of(st.pool).left(now)
 			}
 		}
 	}
 	clear(s.counted)
-	s.trade.look(runners, waiting, now)
+	s.trade.look(sight.Runners, waiting, now)
 	return shares
 }
 
@@ -202,47 +222,16 @@ func (s *Split) Left() map[string]time.Time {
 	return left
 }
 
-// rank ranks the peers for a job that is seen for the first time.
-func (s *Split) rank(job *Job, now time.Time) *standing {
-	t := &standing{labels: labelsKey(job.Labels), base: job.SeenAt, pool: s.counted[job.ID]}
-	if t.base.IsZero() {
-		t.base = now
-	}
-	id := mix(uint64(job.ID))
-	for i := range s.order {
-		s.order[i] = i
-		s.scores[i] = score(mix(s.seeds[i]^id), s.sharing.Peers[i].Weight)
-		if _, behind := s.passed[passed{i, t.labels}]; behind {
-			s.scores[i] -= behindAll
-		}
-	}
-	slices.SortFunc(s.order, func(a, b int) int {
-		if s.scores[a] != s.scores[b] {
-			if s.scores[a] > s.scores[b] {
-				return -1
-			}
-			return 1
-		}
-		return a - b
-	})
-	for k := range t.first {
-		t.first[k] = none
-		if k < len(s.order) {
-			t.first[k] = int16(s.order[k])
-		}
-	}
-	t.rank = slices.Index(s.order, s.self)
-	return t
-}
-
 // judge puts the peers behind the others whose turn for a job that still waits
-// is over.
+// is over, but for those that were known to have no room for it.
 func (s *Split) judge(t *standing, now time.Time) {
 	for k, peer := range t.first {
 		if peer == none || now.Sub(t.base) < s.turnAt(k+1) {
 			return
 		}
-		s.passed[passed{int(peer), t.labels}] = now.Add(passFor * s.sharing.Handover)
+		if t.full>>k&1 == 0 {
+			s.passed[passed{int(peer), t.labels}] = now.Add(passFor * s.sharing.Handover)
+		}
 	}
 }
 
@@ -250,29 +239,4 @@ func (s *Split) judge(t *standing, now time.Time) {
 func (s *Split) turnAt(rank int) time.Duration {
 	h := s.sharing.Handover
 	return h - h>>min(rank, lastRank)
-}
-
-// behindAll is more than the scores of any two peers differ by.
-const behindAll = 1e6
-
-// score is a peer's for a job: the one with the highest has it. It is the
-// logarithm of a variate of the exponential distribution whose rate is the
-// weight, turned over; so a peer has the highest as often as its share of the
-// weights, and its weight changes nothing between the others.
-func score(hash uint64, weight int) float64 {
-	uniform := (float64(hash>>11) + 0.5) / (1 << 53)
-	return math.Log(float64(max(weight, 1))) - math.Log(-math.Log(uniform))
-}
-
-// mix spreads the bits of a number over all bits (the finalizer of SplitMix64).
-func mix(x uint64) uint64 {
-	x += 0x9e3779b97f4a7c15
-	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
-	x = (x ^ x>>27) * 0x94d049bb133111eb
-	return x ^ x>>31
-}
-
-// labelsKey is the same for jobs that ask for the same labels.
-func labelsKey(labels []string) string {
-	return strings.Join(slices.Sorted(slices.Values(labels)), "\x00")
 }

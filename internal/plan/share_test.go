@@ -44,7 +44,7 @@ func TestEachJobBelongsToOneDaemonThatAllAgreeOn(t *testing.T) {
 	takers := make(map[int64][]string)
 	owners := make(map[int64]string)
 	for _, s := range all {
-		for id, h := range s.Look(jobs, nil, now, false) {
+		for id, h := range s.Look(Sight{Now: now, Jobs: jobs}) {
 			if owners[id] != "" && owners[id] != h.Owner {
 				t.Fatalf("job %d belongs to %s and to %s", id, owners[id], h.Owner)
 			}
@@ -73,7 +73,7 @@ func TestTurnsComeOneAfterAnotherWithinTheHandover(t *testing.T) {
 	// Ranks differ from daemon to daemon.
 	at := make(map[time.Duration]int)
 	for _, s := range splits(peersOf(12, alike)) {
-		at[s.Look(someJobs(1), nil, now, false)[1].After]++
+		at[s.Look(Sight{Now: now, Jobs: someJobs(1)})[1].After]++
 	}
 	if len(at) != 12 {
 		t.Errorf("12 daemons have %d different turns: %v", len(at), at)
@@ -84,7 +84,7 @@ func TestJobsFollowTheWeights(t *testing.T) {
 	peers := peersOf(5, func(i int) int { return i + 1 })
 	const n = 30000
 	count := make(map[string]int)
-	for _, h := range splits(peers)[0].Look(someJobs(n), nil, now, false) {
+	for _, h := range splits(peers)[0].Look(Sight{Now: now, Jobs: someJobs(n)}) {
 		count[h.Owner]++
 	}
 	for _, p := range peers {
@@ -98,8 +98,8 @@ func TestJobsFollowTheWeights(t *testing.T) {
 
 func TestFewJobsMoveWhenDaemonsComeAndGo(t *testing.T) {
 	jobs := someJobs(5000)
-	before := NewSplit(Sharing{Self: "build-1", Peers: peersOf(10, alike), Handover: testHandover}).Look(jobs, nil, now, false)
-	after := NewSplit(Sharing{Self: "build-1", Peers: peersOf(11, alike), Handover: testHandover}).Look(jobs, nil, now, false)
+	before := NewSplit(Sharing{Self: "build-1", Peers: peersOf(10, alike), Handover: testHandover}).Look(Sight{Now: now, Jobs: jobs})
+	after := NewSplit(Sharing{Self: "build-1", Peers: peersOf(11, alike), Handover: testHandover}).Look(Sight{Now: now, Jobs: jobs})
 	moved := 0
 	for id, h := range after {
 		switch {
@@ -118,14 +118,14 @@ func TestFewJobsMoveWhenDaemonsComeAndGo(t *testing.T) {
 func TestNeighbourThatLeavesJobsComesBehindForAWhile(t *testing.T) {
 	s := NewSplit(Sharing{Self: "build-1", Peers: peersOf(3, alike), Handover: testHandover})
 	jobs := someJobs(60)
-	first := s.Look(jobs, nil, now, false)
+	first := s.Look(Sight{Now: now, Jobs: jobs})
 	var left []Job // those of build-2 wait on
 	for _, j := range jobs {
 		if first[j.ID].Owner == "build-2" {
 			left = append(left, j)
 		}
 	}
-	s.Look(left, nil, now.Add(testHandover/2), false)
+	s.Look(Sight{Now: now.Add(testHandover / 2), Jobs: left})
 	if until := s.Left()["build-2"]; len(s.Left()) != 1 || !until.Equal(now.Add(testHandover/2+passFor*testHandover)) {
 		t.Fatalf("left are %v", s.Left())
 	}
@@ -137,7 +137,7 @@ func TestNeighbourThatLeavesJobsComesBehindForAWhile(t *testing.T) {
 			j.SeenAt = at
 			come = append(come, j)
 		}
-		for id, h := range s.Look(append(come, left...), nil, at, false) {
+		for id, h := range s.Look(Sight{Now: at, Jobs: append(come, left...)}) {
 			if id >= 1000 {
 				count[h.Owner]++
 			}
@@ -160,9 +160,9 @@ func TestNeighbourThatLeavesJobsComesBehindForAWhile(t *testing.T) {
 func TestBlindTimeSaysNothingOfNeighbours(t *testing.T) {
 	s := NewSplit(Sharing{Self: "build-1", Peers: peersOf(3, alike), Handover: testHandover})
 	jobs := someJobs(30)
-	s.Look(jobs, nil, now, false)
-	s.Look(jobs[:3], nil, now.Add(time.Hour), true) // the server was away
-	shares := s.Look(jobs, nil, now.Add(time.Hour+time.Second), false)
+	s.Look(Sight{Now: now, Jobs: jobs})
+	s.Look(Sight{Now: now.Add(time.Hour), Jobs: jobs[:3], Unread: true}) // the server was away
+	shares := s.Look(Sight{Now: now.Add(time.Hour + time.Second), Jobs: jobs})
 	if len(s.Left()) > 0 {
 		t.Errorf("left are %v", s.Left())
 	}
@@ -176,7 +176,7 @@ func TestBlindTimeSaysNothingOfNeighbours(t *testing.T) {
 func TestJobsOfOthersAreLeftAndThenTaken(t *testing.T) {
 	s := NewSplit(Sharing{Self: "build-1", Peers: peersOf(2, alike), Handover: testHandover})
 	jobs := someJobs(20)
-	shares := s.Look(jobs, nil, now, false)
+	shares := s.Look(Sight{Now: now, Jobs: jobs})
 	spec := Spec{Pools: []Pool{linux(func(p *Pool) { p.Max = 50 })}}
 	out := Compute(spec, Snapshot{Now: now, Jobs: jobs, Shares: shares})
 	mine := 0
@@ -195,7 +195,7 @@ func TestJobsOfOthersAreLeftAndThenTaken(t *testing.T) {
 		t.Errorf("%d starts for %d of %d jobs", starts, mine, len(jobs))
 	}
 	at := now.Add(testHandover / 2)
-	out = Compute(spec, Snapshot{Now: at, Jobs: jobs, Shares: s.Look(jobs, nil, at, false)})
+	out = Compute(spec, Snapshot{Now: at, Jobs: jobs, Shares: s.Look(Sight{Now: at, Jobs: jobs})})
 	if len(out.Actions) != len(jobs) {
 		t.Errorf("%d starts after the handover, want %d", len(out.Actions), len(jobs))
 	}
@@ -206,10 +206,10 @@ func TestJobsOfOthersAreLeftAndThenTaken(t *testing.T) {
 func TestRoomCountsOnlyAfterItsTurn(t *testing.T) {
 	s := NewSplit(Sharing{Self: "build-1", Peers: peersOf(2, alike), Handover: testHandover})
 	jobs := someJobs(20)
-	s.Look(jobs, nil, now, false)
+	s.Look(Sight{Now: now, Jobs: jobs})
 	at := now.Add(time.Hour)
 	pool := linux(func(p *Pool) { p.Max, p.Recent.FullAt = 50, at.Add(-testHandover/2+time.Second) })
-	snap := Snapshot{Now: at, Jobs: jobs, Shares: s.Look(jobs, nil, at, false)}
+	snap := Snapshot{Now: at, Jobs: jobs, Shares: s.Look(Sight{Now: at, Jobs: jobs})}
 	own := 0
 	for _, h := range snap.Shares {
 		if h.After == 0 {
@@ -231,7 +231,7 @@ func TestRunnersThatTakeEachOthersJobsBalance(t *testing.T) {
 	peers := peersOf(2, alike)
 	s := NewSplit(Sharing{Self: "build-1", Peers: peers, Handover: testHandover})
 	owner := func(j Job) string {
-		return NewSplit(s.Sharing()).Look([]Job{j}, nil, now, false)[j.ID].Owner
+		return NewSplit(s.Sharing()).Look(Sight{Now: now, Jobs: []Job{j}})[j.ID].Owner
 	}
 	var own, other Job
 	for id := int64(1); own.ID == 0 || other.ID == 0; id++ {
@@ -245,7 +245,7 @@ func TestRunnersThatTakeEachOthersJobsBalance(t *testing.T) {
 	spec := Spec{Pools: []Pool{linux(func(p *Pool) { p.Max = 50 })}}
 	cycle := func(at time.Time, jobs []Job, runners ...Runner) Plan {
 		snap := Snapshot{Now: at, Jobs: jobs, Runners: runners}
-		snap.Shares = s.Look(jobs, runners, at, false)
+		snap.Shares = s.Look(Sight{Now: at, Jobs: jobs, Runners: runners})
 		snap.Balances = s.Balances()
 		out := Compute(spec, snap)
 		s.Note(out.Decisions)
@@ -278,7 +278,7 @@ func TestRunnersThatTakeEachOthersJobsBalance(t *testing.T) {
 
 func TestUnknownSelfSharesNothing(t *testing.T) {
 	s := NewSplit(Sharing{Self: "elsewhere", Peers: peersOf(2, alike), Handover: testHandover})
-	if shares := s.Look(someJobs(3), nil, now, false); shares != nil {
+	if shares := s.Look(Sight{Now: now, Jobs: someJobs(3)}); shares != nil {
 		t.Errorf("shares are %v", shares)
 	}
 }
@@ -287,11 +287,11 @@ func TestAdoptKeepsWhatIsCounted(t *testing.T) {
 	peers := peersOf(3, alike)
 	before := NewSplit(Sharing{Self: "build-1", Peers: peers[:2], Handover: testHandover})
 	jobs := someJobs(10)
-	before.Look(jobs, nil, now, false)
+	before.Look(Sight{Now: now, Jobs: jobs})
 	before.Note([]Decision{{Job: &jobs[4], Pool: "linux"}})
 	after := NewSplit(Sharing{Self: "build-1", Peers: peers, Handover: testHandover})
 	after.Adopt(before)
-	if h := after.Look(jobs, nil, now, false); h[5].Pool != "linux" || h[6].Pool != "" {
+	if h := after.Look(Sight{Now: now, Jobs: jobs}); h[5].Pool != "linux" || h[6].Pool != "" {
 		t.Errorf("shares are %v", h)
 	}
 }
@@ -309,7 +309,7 @@ func FuzzSplit(f *testing.F) {
 		}
 		own := make(map[int64]int)
 		for _, s := range splits(peers) {
-			for id, h := range s.Look(jobs, nil, now, false) {
+			for id, h := range s.Look(Sight{Now: now, Jobs: jobs}) {
 				if h.After == 0 {
 					own[id]++
 				}

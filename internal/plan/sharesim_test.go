@@ -2,210 +2,10 @@ package plan
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
 )
-
-// house is a simulation of several daemons that serve one queue, each with the
-// real planner and a view of its own, in virtual time. A runner takes the oldest
-// job when it comes online, whoever started it and for whatever job.
-type house struct {
-	t        *testing.T
-	rand     *rand.Rand
-	now      time.Time
-	handover time.Duration
-	boot     [2]time.Duration // at least and less than
-	daemons  []*member
-	queue    []Job
-	work     map[int64]time.Duration // how long each job takes
-	waits    []time.Duration
-	starts   int
-	unused   int // runners that went without a job
-	nextID   int64
-}
-
-// member is one daemon of the house with its runners.
-type member struct {
-	name    string
-	dead    bool
-	next    time.Time // its next poll
-	split   *Split
-	recent  Recent
-	seen    map[int64]time.Time
-	pool    Pool
-	runners []*worker
-	made    int
-}
-
-// worker is one runner: it boots, looks for work, works, and is gone.
-type worker struct {
-	Runner
-	online time.Time
-	until  time.Time // end of its job
-}
-
-const simPoll = time.Second
-
-func newHouse(t *testing.T, seed uint64, daemons, max int, handover time.Duration) *house {
-	f := &house{t: t, rand: rand.New(rand.NewPCG(seed, 7)), now: now, handover: handover, work: map[int64]time.Duration{},
-		boot: [2]time.Duration{300 * time.Millisecond, 1300 * time.Millisecond}}
-	for i := range daemons {
-		f.daemons = append(f.daemons, &member{name: fmt.Sprintf("build-%d", i+1), seen: map[int64]time.Time{},
-			pool: Pool{Name: "linux", Scope: instance, Labels: []string{"linux"}, Max: max, IdleTimeout: time.Minute, BootTimeout: time.Minute},
-			next: f.now.Add(time.Duration(f.rand.Int64N(int64(simPoll))))})
-	}
-	f.configure(func(*member) bool { return true })
-	return f
-}
-
-// configure tells all daemons which of them there are.
-func (f *house) configure(in func(*member) bool) {
-	var peers []Peer
-	for _, d := range f.daemons {
-		if in(d) {
-			peers = append(peers, Peer{Name: d.name})
-		}
-	}
-	for _, d := range f.daemons {
-		d.split = NewSplit(Sharing{Self: d.name, Peers: peers, Handover: f.handover})
-	}
-}
-
-func (f *house) add(n int, work time.Duration) {
-	for range n {
-		f.nextID++
-		f.queue = append(f.queue, Job{ID: f.nextID, Repo: "a/app", Labels: []string{"linux"}, Status: JobQueued, QueuedAt: f.now})
-		f.work[f.nextID] = work/2 + time.Duration(f.rand.Int64N(int64(work)))
-	}
-}
-
-// run lets so much time pass, in steps, with arrivals as given.
-func (f *house) run(d time.Duration, arrive func(step int)) {
-	const step = 50 * time.Millisecond
-	for i := range int(d / step) {
-		f.now = f.now.Add(step)
-		if arrive != nil {
-			arrive(i)
-		}
-		f.move()
-		for _, m := range f.daemons {
-			if !m.dead && !f.now.Before(m.next) {
-				f.cycle(m)
-				m.next = f.now.Add(simPoll - time.Duration(f.rand.Int64N(int64(simPoll/5))))
-			}
-		}
-	}
-}
-
-// move has the runners boot, take jobs and end.
-func (f *house) move() {
-	var free []*worker
-	for _, m := range f.daemons {
-		m.runners = slices.DeleteFunc(m.runners, func(w *worker) bool { return w.HasJob && !f.now.Before(w.until) })
-		for _, w := range m.runners {
-			if !w.HasJob && !f.now.Before(w.online) {
-				w.Phase = PhaseIdle
-				free = append(free, w)
-			}
-		}
-	}
-	slices.SortStableFunc(free, func(a, b *worker) int { return a.online.Compare(b.online) })
-	for _, w := range free {
-		if len(f.queue) == 0 {
-			return
-		}
-		j := f.queue[0]
-		f.queue = f.queue[1:]
-		w.HasJob, w.Phase, w.until = true, PhaseBusy, f.now.Add(f.work[j.ID])
-		f.waits = append(f.waits, f.now.Sub(j.QueuedAt))
-	}
-}
-
-// cycle is one of a daemon's: it looks, plans, and carries out what the plan
-// says of starts and of idle runners.
-func (f *house) cycle(m *member) {
-	snap := Snapshot{Now: f.now, Jobs: slices.Clone(f.queue)}
-	seen := make(map[int64]time.Time, len(snap.Jobs))
-	for i := range snap.Jobs {
-		j := &snap.Jobs[i]
-		at, known := m.seen[j.ID]
-		if !known {
-			at = f.now
-		}
-		seen[j.ID], j.SeenAt = at, at
-	}
-	m.seen = seen
-	for _, w := range m.runners {
-		snap.Runners = append(snap.Runners, w.Runner)
-	}
-	snap.Shares = m.split.Look(snap.Jobs, snap.Runners, f.now, false)
-	snap.Balances = m.split.Balances()
-	p := m.pool
-	p.Recent = m.recent
-	out := Compute(Spec{Pools: []Pool{p}, CanNudge: true}, snap)
-	m.split.Note(out.Decisions)
-	if out.Pools[0].Full {
-		m.recent.FullAt = f.now
-	}
-	m.recent.NoteSurplus(f.now, out.Pools[0].Surplus)
-	for _, a := range out.Actions {
-		switch a.Kind {
-		case ActionStart:
-			m.made++
-			f.starts++
-			w := &worker{Runner: Runner{Name: fmt.Sprintf("%s-%d", m.name, m.made), Pool: "linux", Scope: instance, Phase: PhaseStarting,
-				Ephemeral: true, Registered: true, CreatedAt: f.now, StartedAt: f.now, Since: f.now}}
-			w.online = f.now.Add(f.boot[0] + time.Duration(f.rand.Int64N(int64(f.boot[1]-f.boot[0]))))
-			m.runners = append(m.runners, w)
-		case ActionDrain:
-			f.unused++
-			m.runners = slices.DeleteFunc(m.runners, func(w *worker) bool { return w.Name == a.Runner })
-		}
-	}
-}
-
-// die kills a daemon and, if its host dies with it, its runners. Jobs that they
-// had are lost to the server too, so they do not come back.
-func (f *house) die(m *member, host bool) {
-	m.dead = true
-	if host {
-		m.runners = nil
-	}
-}
-
-// comeBack starts a daemon again, which remembers nothing of the queue.
-func (f *house) comeBack(m *member) {
-	m.dead, m.next, m.seen = false, f.now, map[int64]time.Time{}
-	m.split = NewSplit(m.split.Sharing())
-}
-
-// over is how many runners were started beyond the jobs, as a share of those.
-func (f *house) over() float64 {
-	served := len(f.waits)
-	return float64(f.starts-served) / float64(served)
-}
-
-// report checks that all jobs are served, and the two bounds.
-func (f *house) report(over float64, wait time.Duration) {
-	f.t.Helper()
-	slices.Sort(f.waits)
-	n := len(f.waits)
-	if n == 0 {
-		f.t.Fatalf("no job was served")
-	}
-	f.t.Logf("%d jobs, %d starts (%.1f %% over), waits: median %v, p99 %v, max %v", n, f.starts, 100*f.over(), f.waits[n/2], f.waits[n*99/100], f.waits[n-1])
-	if len(f.queue) > 0 {
-		f.t.Errorf("%d jobs were not served", len(f.queue))
-	}
-	if f.over() > over {
-		f.t.Errorf("%.1f %% of the starts were not needed, at most %.1f %% may be", 100*f.over(), 100*over)
-	}
-	if most := f.waits[n-1]; most > wait {
-		f.t.Errorf("a job waited for %v, at most %v may pass", most, wait)
-	}
-}
 
 func TestFiftyDaemonsShareAQueue(t *testing.T) {
 	const handover = 10 * time.Second
@@ -261,13 +61,15 @@ func TestFiftyDaemonsShareAQueue(t *testing.T) {
 		}},
 	}
 	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newHouse(t, 1, 50, test.max, handover)
-			test.play(f)
-			f.run(time.Minute, nil)
-			f.report(0.02, test.wait)
-		})
+		for by, byRoom := range map[string]bool{"weight": false, "room": true} {
+			t.Run(name+"/by "+by, func(t *testing.T) {
+				t.Parallel()
+				f := newHouse(t, 1, 50, test.max, handover, byRoom)
+				test.play(f)
+				f.run(time.Minute, nil)
+				f.report(0.02, test.wait)
+			})
+		}
 	}
 }
 
@@ -309,7 +111,7 @@ func TestSharingWithSlowBootsAndIdleRunners(t *testing.T) {
 		} {
 			t.Run(name+"/"+load, func(t *testing.T) {
 				t.Parallel()
-				f := newHouse(t, 1, 10, 16, test.handover)
+				f := newHouse(t, 1, 10, 16, test.handover, true)
 				f.boot = test.boot
 				for _, m := range f.daemons {
 					m.pool.Min, m.pool.Idle = test.min, test.idle
@@ -325,6 +127,81 @@ func TestSharingWithSlowBootsAndIdleRunners(t *testing.T) {
 				}
 				if got := float64(f.unused) / float64(n); got > test.unused {
 					t.Errorf("%.1f %% went without a job, at most %.1f %% may", 100*got, 100*test.unused)
+				}
+			})
+		}
+	}
+}
+
+// Where some daemons are full of jobs of their own, or hosts are small for what
+// comes at once, rooms save the wait for a handover.
+func TestRoomsShortenWaits(t *testing.T) {
+	tests := map[string]struct {
+		daemons, max, full int
+		play               func(f *house)
+	}{
+		"3 of 10 full, one by one": {10, 16, 3, func(f *house) {
+			f.run(10*time.Minute, func(int) {
+				if f.rand.Float64() < 60.0/60/20 {
+					f.add(1, 40*time.Second)
+				}
+			})
+		}},
+		"3 of 10 full, bursts": {10, 16, 3, func(f *house) {
+			for _, n := range []int{3, 10, 30, 60, 30, 10, 3, 80} {
+				f.add(n, 20*time.Second)
+				f.run(3*time.Minute, nil)
+			}
+		}},
+		"3 of 10 full, jobs that take seconds": {10, 16, 3, func(f *house) {
+			for range 20 {
+				f.add(60, 2*time.Second)
+				f.run(15*time.Second, nil)
+			}
+		}},
+		"15 of 50 small ones full, bursts": {50, 2, 15, func(f *house) {
+			for _, n := range []int{20, 40, 60, 20, 40, 60} {
+				f.add(n, 20*time.Second)
+				f.run(time.Minute, nil)
+			}
+		}},
+		"15 of 50 small ones full, matrices that come within seconds": {50, 4, 15, func(f *house) {
+			for range 6 {
+				f.spread(100, 4*time.Second, 20*time.Second)
+				f.run(time.Minute, nil)
+			}
+		}},
+		"50 small ones, nearly full of what comes one by one": {50, 2, 0, func(f *house) {
+			f.run(10*time.Minute, func(int) {
+				if f.rand.Float64() < 110.0/60/20 {
+					f.add(1, 40*time.Second)
+				}
+			})
+		}},
+	}
+	for name, test := range tests {
+		for seed := range uint64(2) {
+			t.Run(fmt.Sprintf("%s/%d", name, seed+1), func(t *testing.T) {
+				t.Parallel()
+				mean := make(map[bool]time.Duration)
+				for _, byRoom := range []bool{false, true} {
+					f := newHouse(t, seed+1, test.daemons, test.max, 10*time.Second, byRoom)
+					for _, m := range f.daemons[:test.full] {
+						f.occupy(m)
+					}
+					test.play(f)
+					f.run(2*time.Minute, nil)
+					over := 0.02
+					if !byRoom {
+						over = 1
+					}
+					f.report(over, 14*time.Second)
+					for _, w := range f.waits {
+						mean[byRoom] += w / time.Duration(len(f.waits))
+					}
+				}
+				if mean[true] > mean[false]*3/4 {
+					t.Errorf("jobs wait for %v on average by room, and %v by weight", mean[true], mean[false])
 				}
 			})
 		}

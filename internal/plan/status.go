@@ -76,6 +76,9 @@ type PeerStatus struct {
 	Name   string `json:"name"`
 	Self   bool   `json:"self,omitempty"`
 	Weight int    `json:"weight"`
+	// Free is how many jobs more it can take: Weight less those that its runners
+	// have. It is missing where that is not known, as of a daemon without instance.
+	Free *int `json:"free,omitempty"`
 	// BehindUntil is until when it comes behind the others for some jobs, since it
 	// has left such a job waiting; zero if it has not.
 	BehindUntil time.Time `json:"behind_until,omitzero"`

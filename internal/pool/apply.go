@@ -106,12 +106,9 @@ func (m *Manager) resume(ctx context.Context) {
 	}
 }
 
-// A runner's name is namePrefix, the instance id, the pool, and nameRandom
-// random characters.
-const (
-	namePrefix = "scaler-"
-	nameRandom = 8
-)
+// nameRandom is how many random characters end a runner's name. Before them come
+// plan.RunnerPrefix, the instance id, and the pool.
+const nameRandom = 8
 
 // newRunner makes the record of a runner that is to be started. Its name
 // carries the instance id, which makes it provably ours at the server.
@@ -119,7 +116,7 @@ func (m *Manager) newRunner(a plan.Action) *runner {
 	now := time.Now()
 	opts := m.cfg.Pools[a.Pool]
 	rec := state.Record{
-		Name: fmt.Sprintf("%s%s-%s-%s", namePrefix, m.instance, a.Pool, strings.ToLower(rand.Text()[:nameRandom])),
+		Name: fmt.Sprintf("%s%s-%s-%s", plan.RunnerPrefix, m.instance, a.Pool, strings.ToLower(rand.Text()[:nameRandom])),
 		Pool: a.Pool, Token: opts.Token, Scope: m.scopeOf(a.Pool), Ephemeral: opts.Ephemeral, Cost: m.costOf(a.Pool), CreatedAt: now, Reason: a.Reason,
 		DataDir: opts.DataDir, Recipe: opts.Recipe, Bound: a.Bound,
 	}

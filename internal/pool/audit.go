@@ -108,7 +108,7 @@ func (m *Manager) knownNames() map[string]bool {
 // madeName reports whether a name is one that this instance has given: the
 // instance id in full, a pool, and a random end of the length that we give.
 func (m *Manager) madeName(name string) bool {
-	rest, ours := strings.CutPrefix(name, namePrefix+m.instance+"-")
+	rest, ours := strings.CutPrefix(name, plan.RunnerPrefix+m.instance+"-")
 	at := strings.LastIndexByte(rest, '-')
 	return ours && at > 0 && len(rest)-at-1 == nameRandom
 }

@@ -178,7 +178,7 @@ func TestReapedIsCounted(t *testing.T) {
 		c := newTally()
 		r := newRig(t, giteatest.Options{})
 		r.run(c.use)
-		r.register(namePrefix + r.config.Instance + "-linux-abcdefgh")
+		r.register(plan.RunnerPrefix + r.config.Instance + "-linux-abcdefgh")
 		r.queue(1, time.Hour)
 		r.after(10 * time.Second)
 		r.engine.AddJobContainer(r.only().Name, jobContainer)

@@ -34,6 +34,7 @@ type scopeView struct {
 	queued  []plan.Job
 	total   int                // queued jobs that the server counts
 	running map[int64]plan.Job // by runner id
+	counted bool               // running and unnamed have all of them
 	unnamed []plan.Job         // those that run on a runner that is not named
 	runners map[int64]plan.ServerRunner
 	listed  bool // runners has all of the scope's runners
@@ -92,6 +93,7 @@ func (m *Manager) observe(ctx context.Context) *observation {
 	}
 	group.Wait()
 	m.setPlaces()
+	m.countBusy(ctx, seen)
 	return seen
 }
 
@@ -228,7 +230,7 @@ func (m *Manager) snapshot(seen *observation) plan.Snapshot {
 	for _, name := range slices.Sorted(maps.Keys(m.runners)) {
 		snap.Runners = append(snap.Runners, m.forPlan(m.runners[name], seen.at))
 	}
-	m.share(&snap)
+	m.share(&snap, seen)
 	return snap
 }
 

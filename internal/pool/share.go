@@ -1,10 +1,13 @@
 package pool
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"scaler.io/scaler/internal/plan"
 )
@@ -66,13 +69,80 @@ func (m *Manager) judgeHandover(now time.Time) {
 		usual.Round(100*time.Millisecond), handover, (handoverBoots*usual).Round(time.Second)), now)
 }
 
+// judgeInstance says so if the daemons know this one by another instance than it
+// has: they take it for one whose runners have no jobs.
+func (m *Manager) judgeInstance(now time.Time) {
+	message := ""
+	for _, p := range m.cfg.Sharing.Peers {
+		if p.Name == m.cfg.Sharing.Self && p.Instance != "" && p.Instance != m.instance {
+			message = fmt.Sprintf("%s has instance %s there, but its own is %s, so that all daemons take it for one without jobs: write that in all of them", p.Name, p.Instance, m.instance)
+		}
+	}
+	m.conditions.set("peers.daemons", message, now)
+}
+
+// countBusy reads the running jobs of the scopes of which nobody needed them, if
+// a job has come that is to be split by how many runners of each daemon are busy.
+// A daemon with runners of its own reads them anyway. If they cannot be read the
+// daemons' weights hold for that job, and nothing is lost.
+func (m *Manager) countBusy(ctx context.Context, seen *observation) {
+	if !m.splitsByRoom(seen) || !m.hasNewJob(seen) {
+		return
+	}
+	var group errgroup.Group
+	for scope, v := range seen.scopes {
+		if v.counted || v.err != nil {
+			continue
+		}
+		group.Go(func() error {
+			if err := m.viewRunning(ctx, scope, v); err != nil {
+				m.log.Debug("jobs of other daemons not counted", "scope", scope.String(), "err", err)
+			}
+			return nil
+		})
+	}
+	group.Wait()
+}
+
+// splitsByRoom reports whether the jobs are split by room, and the server tells
+// which runner has which.
+func (m *Manager) splitsByRoom(seen *observation) bool {
+	return m.split != nil && m.split.ByRoom() && seen.source == plan.SourceList && seen.caps.RunningNamesRunner
+}
+
+// hasNewJob reports whether a job waits that is not split yet.
+func (m *Manager) hasNewJob(seen *observation) bool {
+	for _, v := range seen.scopes {
+		for i := range v.queued {
+			if !m.split.Knows(v.queued[i].ID) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // share says in the snapshot whose its jobs are.
-func (m *Manager) share(snap *plan.Snapshot) {
+func (m *Manager) share(snap *plan.Snapshot, seen *observation) {
 	if m.split == nil {
 		return
 	}
-	snap.Shares = m.split.Look(snap.Jobs, snap.Runners, snap.Now, len(snap.Unknown) > 0)
+	sight := plan.Sight{Now: snap.Now, Jobs: snap.Jobs, Runners: snap.Runners, Unread: len(snap.Unknown) > 0}
+	if m.splitsByRoom(seen) && seen.counted() {
+		sight.Running, sight.Counted = seen.running(), true
+	}
+	snap.Shares = m.split.Look(sight)
 	snap.Balances = m.split.Balances()
+}
+
+// counted reports whether all jobs are known that some runner has.
+func (o *observation) counted() bool {
+	for _, v := range o.scopes {
+		if !v.counted || v.err != nil {
+			return false
+		}
+	}
+	return true
 }
 
 // noteShares notes what the plan has for the jobs, and which pools are full.
@@ -105,14 +175,18 @@ func (m *Manager) readLimit(most int) int {
 }
 
 // peers lists the daemons that the jobs are split among.
-func (m *Manager) peers() []plan.PeerStatus {
+func (m *Manager) peers(now time.Time) []plan.PeerStatus {
 	if m.split == nil {
 		return nil
 	}
-	sharing, behind := m.split.Sharing(), m.split.Left()
+	sharing, behind, free := m.split.Sharing(), m.split.Left(), m.split.Free(now)
 	list := make([]plan.PeerStatus, 0, len(sharing.Peers))
 	for _, p := range sharing.Peers {
-		list = append(list, plan.PeerStatus{Name: p.Name, Self: p.Name == sharing.Self, Weight: max(p.Weight, 1), BehindUntil: behind[p.Name]})
+		q := plan.PeerStatus{Name: p.Name, Self: p.Name == sharing.Self, Weight: max(p.Weight, 1), BehindUntil: behind[p.Name]}
+		if n, known := free[p.Name]; known {
+			q.Free = &n
+		}
+		list = append(list, q)
 	}
 	slices.SortFunc(list, func(a, b plan.PeerStatus) int { return strings.Compare(a.Name, b.Name) })
 	return list

@@ -18,9 +18,10 @@ func (m *Manager) publish(spec plan.Spec, snap plan.Snapshot, seen *observation,
 		m.conditions.setCause("pool "+q.Name, cause, message, seen.at)
 	}
 	m.setHost(seen)
+	m.judgeInstance(seen.at)
 	m.conditions.set(plan.SubjectReserve, m.sizeUnknown(), seen.at)
 	s := plan.NewStatus(spec, p)
-	s.Host, s.Peers = seen.host, m.peers()
+	s.Host, s.Peers = seen.host, m.peers(seen.at)
 	if seen.caps.Product != "" {
 		s.Capabilities = &seen.caps
 	}

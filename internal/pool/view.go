@@ -55,6 +55,11 @@ func (m *Manager) viewJobs(ctx context.Context, scope plan.Scope, n *need, v *sc
 	if !n.running {
 		return nil
 	}
+	return m.viewRunning(ctx, scope, v)
+}
+
+// viewRunning reads the jobs of one scope that some runner has.
+func (m *Manager) viewRunning(ctx context.Context, scope plan.Scope, v *scopeView) error {
 	list, err := m.ports.Forge.RunningJobs(ctx, scope)
 	if err == nil && !list.Complete {
 		err = fmt.Errorf("list running jobs of %s: the list changed while it was read", scope)
@@ -62,6 +67,7 @@ func (m *Manager) viewJobs(ctx context.Context, scope plan.Scope, n *need, v *sc
 	for _, j := range list.Jobs {
 		v.runs(j)
 	}
+	v.counted = err == nil
 	return err
 }
 

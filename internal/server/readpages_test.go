@@ -42,7 +42,7 @@ func TestOverview(t *testing.T) {
 	if first, pools := strings.Index(page.text, "Problems"), strings.Index(page.text, "Jobs queued"); first > pools {
 		t.Error("what is wrong does not come first")
 	}
-	if rows := page.find("tr", "data-key", "build-2"); len(rows) != 1 || !strings.Contains(page.text, "build-1 (this one)16has its share") || !strings.Contains(page.text, "build-28left some waiting, comes behind the others until ") {
+	if rows := page.find("tr", "data-key", "build-2"); len(rows) != 1 || !strings.Contains(page.text, "build-1 (this one)165 of 16has its share") || !strings.Contains(page.text, "build-28unknownleft some waiting, comes behind the others until ") {
 		t.Errorf("daemons that share the jobs: %s", page.text)
 	}
 	for _, img := range page.find("img") {

@@ -278,7 +278,8 @@ func brokenWorld() *world {
 		s.Pools[0].Hold, s.Pools[0].BreakerOpen, s.Pools[0].Failures = "its runners fail, the next try is at 10:42:07 UTC", true, 5
 		s.Pools[1].Paused = &plan.Pause{Since: at.Add(-time.Hour), By: "alice on the web page", Reason: "new disks", Drain: true}
 		s.Budgets[0].Taken = s.Budgets[0].Limit
-		s.Peers = []plan.PeerStatus{{Name: "build-1", Self: true, Weight: 16}, {Name: "build-2", Weight: 8, BehindUntil: at.Add(90 * time.Second)}}
+		free := 5
+		s.Peers = []plan.PeerStatus{{Name: "build-1", Self: true, Weight: 16, Free: &free}, {Name: "build-2", Weight: 8, BehindUntil: at.Add(90 * time.Second)}}
 	})
 	w.tell(plan.Event{At: at, Kind: plan.EventBreakerOpened, Pool: "linux", Text: "runner scaler-abcd-linux-000001 never came online"})
 	w.tell(plan.Event{At: at, Kind: plan.EventConfigRejected, Text: "load: /etc/scaler/scaler.yaml:17: pools[linux].max: expected a whole number"})

@@ -53,7 +53,7 @@ func (t Trace) Share(s plan.Sharing) Trace {
 	for i := range jobs {
 		jobs[i].ID = int64(i + 1)
 	}
-	shares := plan.NewSplit(s).Look(jobs, nil, t.Start, false)
+	shares := plan.NewSplit(s).Look(plan.Sight{Now: t.Start, Jobs: jobs})
 	own := Trace{Start: t.Start}
 	for i, j := range t.Jobs {
 		if shares[jobs[i].ID].After == 0 {

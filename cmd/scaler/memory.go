@@ -5,7 +5,7 @@ import (
 	"runtime/debug"
 )
 
-// gcPercent has the daemon collect garbage when its heap has grown by a quarter.
+// gcPercent has the daemon collect garbage when its heap has grown by half.
 // It shares the host with builds, which need the memory more than the daemon
 // needs the little CPU time that this takes.
 const gcPercent = 50

@@ -88,11 +88,11 @@ func (m *Manager) observe(ctx context.Context) *observation {
 	if err == nil && m.sizeDue(seen.at) {
 		group.Go(func() error {
 			m.size = m.askSize(ctx, m.size, seen.at)
+			m.setPlaces()
 			return nil
 		})
 	}
 	group.Wait()
-	m.setPlaces()
 	m.countBusy(ctx, seen)
 	return seen
 }

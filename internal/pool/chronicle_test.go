@@ -65,7 +65,7 @@ func TestEventsAreOfChangesOnly(t *testing.T) {
 		r.engine.Fail("Create", fmt.Errorf("no such image: %w", plan.ErrImage))
 		r.run()
 		r.queue(3*toldAtOnce, time.Second)
-		r.after(10 * time.Minute)
+		r.after(4 * time.Minute)
 		counts := func() map[plan.EventKind]int {
 			n := make(map[plan.EventKind]int)
 			for _, s := range r.journal.story() {
@@ -92,7 +92,7 @@ func TestEventsAreOfChangesOnly(t *testing.T) {
 			t.Errorf("%d jobs are told of that are not served", len(perJob))
 		}
 		before := n[plan.EventJobUnserved]
-		r.after(20 * time.Minute)
+		r.after(8 * time.Minute)
 		if n = counts(); n[plan.EventJobUnserved] != before || n[plan.EventBreakerOpened] != 1 || n[plan.EventJobQueued] != toldAtOnce+1 {
 			t.Errorf("later: counts %v, before %d jobs not served", n, before)
 		}

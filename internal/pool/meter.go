@@ -96,8 +96,8 @@ func (m *Manager) meterWait(r *runner, now time.Time) {
 		return
 	}
 	r.waited = r.job.ID
-	since, seen := m.firstSeen[r.job.ID]
-	if !seen {
+	since := m.firstSeen[r.job.ID].first
+	if since.IsZero() {
 		since = m.jobsRead[r.rec.Scope]
 	}
 	if !since.IsZero() {

@@ -224,7 +224,9 @@ func (m *Manager) snapshot(seen *observation) plan.Snapshot {
 			}
 		}
 	}
-	maps.DeleteFunc(m.firstSeen, func(id int64, _ time.Time) bool { return !known[id] && len(snap.Unknown) == 0 })
+	if len(snap.Unknown) == 0 {
+		m.forgetSeen(known, running, seen.at)
+	}
 	m.unbindMissed(&snap)
 	snap.Runners = make([]plan.Runner, 0, len(m.runners))
 	for _, name := range slices.Sorted(maps.Keys(m.runners)) {
@@ -234,15 +236,44 @@ func (m *Manager) snapshot(seen *observation) plan.Snapshot {
 	return snap
 }
 
-// sawFirst returns when a job was first seen queued.
+// sighting is when a queued job was seen.
+type sighting struct {
+	first  time.Time
+	runs   bool      // it was last seen running
+	absent time.Time // of the look since which it is in no list, zero while it is in one
+}
+
+// sawFirst returns when a job was first seen queued, since it last ran.
 func (m *Manager) sawFirst(job int64, now time.Time) time.Time {
-	first, known := m.firstSeen[job]
-	if !known {
-		first = now
-		m.firstSeen[job] = first
+	s, known := m.firstSeen[job]
+	if !known || s.runs {
+		s = sighting{first: now}
 		m.pace.found(job, now)
 	}
-	return first
+	s.absent = time.Time{}
+	m.firstSeen[job] = s
+	return s.first
+}
+
+// forgetSeen forgets when jobs were first seen that neither wait nor run. How long
+// one has waited is told once it is seen with its runner, which can be later than
+// that it is seen running, while the runner's start has not returned. One that was
+// picked between the lists of a look is in neither of them, and running at the next.
+func (m *Manager) forgetSeen(queued, running map[int64]bool, now time.Time) {
+	for id, s := range m.firstSeen {
+		switch {
+		case queued[id]:
+			continue
+		case running[id]:
+			s.runs, s.absent = true, time.Time{}
+		case s.absent.IsZero():
+			s.absent = now
+		case s.absent.Before(now):
+			delete(m.firstSeen, id)
+			continue
+		}
+		m.firstSeen[id] = s
+	}
 }
 
 // forPlan is the runner in the planner's terms.

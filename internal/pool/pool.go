@@ -111,7 +111,7 @@ type Manager struct {
 	answering  time.Time                // since when the server has answered each time
 	book       *plan.Book               // of the jobs that events have told of
 	unsaved    map[int64][]byte         // what has changed in the book and is not stored
-	firstSeen  map[int64]time.Time      // queued jobs, by the daemon's clock
+	firstSeen  map[int64]sighting       // queued jobs, by the daemon's clock
 	jobsRead   map[plan.Scope]time.Time // when the jobs of a scope were last read
 	nudged     map[string]time.Time     // by pool
 	missed     map[string]time.Time     // attempts of jobs that a runner was bound to and did not get, by handle
@@ -234,7 +234,7 @@ func New(cfg Config, ports Ports, log *slog.Logger) *Manager {
 		runners: make(map[string]*runner), breakers: make(map[string]*breaker), recent: make(map[string]*plan.Recent),
 		ears: newEars(), tookAt: make(map[string]time.Time),
 		book: plan.NewBook(), unsaved: make(map[int64][]byte),
-		firstSeen: make(map[int64]time.Time), jobsRead: make(map[plan.Scope]time.Time), nudged: make(map[string]time.Time), missed: make(map[string]time.Time), corpses: make(map[corpse]time.Time),
+		firstSeen: make(map[int64]sighting), jobsRead: make(map[plan.Scope]time.Time), nudged: make(map[string]time.Time), missed: make(map[string]time.Time), corpses: make(map[corpse]time.Time),
 		leftovers: make(map[string]leftover), nudges: make(map[string]uint64),
 		kept: kept{stale: true},
 		pace: newPace(cfg.Pace), arrivals: newArrivals(), told: newTold(),

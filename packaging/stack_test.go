@@ -98,7 +98,7 @@ func newSwarmStack(t *testing.T, name string) *swarmStack {
 	s.startGitea(t, binary)
 	runner := scratchImage(t, binary, "runner", `["/program", "demo-runner"]`)
 	example := read(t, "configs/stack/scaler.yaml")
-	s.instance = regexp.MustCompile(`(?m)^instance: (\S+)`).FindStringSubmatch(example)[1]
+	s.instance = regexp.MustCompile(`(?m)^instance: "(\S+)"`).FindStringSubmatch(example)[1]
 	text := strings.NewReplacer("https://git.example.com", s.gitea.url, "gitea/runner:latest", runner, "cpus: 2", "pull: never",
 		"memory: 4g", "memory: 64m", `"node.role!=manager"`, `"node.role==manager"`).Replace(example)
 	for file, text := range map[string]string{"stack.yaml": read(t, "configs/stack.yaml"), "stack/scaler.yaml": text} {

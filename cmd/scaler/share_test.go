@@ -35,10 +35,10 @@ peers:
   self: %[3]s
   handover: 40s
   daemons:
-    - {name: build-1, weight: 12, instance: %[5]s1}
-    - {name: build-2, weight: 12, instance: %[5]s2}
-    - {name: build-3, weight: 12, instance: %[5]s3}
-instance: %[5]s%[6]s
+    - {name: build-1, weight: 12, instance: "%[5]s1"}
+    - {name: build-2, weight: 12, instance: "%[5]s2"}
+    - {name: build-3, weight: 12, instance: "%[5]s3"}
+instance: "%[5]s%[6]s"
 state_dir: %[4]s/state
 control_socket: %[4]s/s.sock
 `

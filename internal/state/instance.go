@@ -68,10 +68,21 @@ func ensureInstance(dir string) (string, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return id, err
 	}
-	raw := make([]byte, instanceBytes)
-	rand.Read(raw) // never fails since Go 1.24
-	id = hex.EncodeToString(raw)
+	id = newInstance()
 	return id, writeInstance(dir, id)
+}
+
+// newInstance makes up an instance id. Its first digit is a letter, so that YAML
+// reads it as a text where people write it without quotes: 123456789012 and
+// 1234567e8901 are numbers there.
+func newInstance() string {
+	raw := make([]byte, instanceBytes)
+	for {
+		rand.Read(raw) // never fails since Go 1.24
+		if id := hex.EncodeToString(raw); id[0] >= 'a' {
+			return id
+		}
+	}
 }
 
 // matchInstance compares the instance id of the records with the one in the

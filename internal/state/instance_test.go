@@ -1,12 +1,15 @@
 package state
 
 import (
+	"encoding/hex"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"gopkg.in/yaml.v3"
 )
 
 func TestInstanceFile(t *testing.T) {
@@ -64,5 +67,19 @@ func TestLostRecordsKeepTheInstance(t *testing.T) {
 	must(t, s.Close(), os.Remove(s.Path()))
 	if again := mustOpen(t, dir); again.Instance() != s.Instance() {
 		t.Errorf("instance changed from %s to %s", s.Instance(), again.Instance())
+	}
+}
+
+// People write instances into the configuration, with and without quotes.
+func TestNewInstanceIsNoNumberToYAML(t *testing.T) {
+	for range 1000 {
+		id := newInstance()
+		var v any
+		if err := yaml.Unmarshal([]byte(id), &v); err != nil || v != id {
+			t.Fatalf("YAML reads %s as %T %v (%v), want the text", id, v, v, err)
+		}
+		if raw, err := hex.DecodeString(id); err != nil || len(raw) != instanceBytes {
+			t.Fatalf("%s is not %d bytes in hexadecimal digits: %v", id, instanceBytes, err)
+		}
 	}
 }

@@ -93,8 +93,8 @@ type part struct {
 func parts() []part {
 	return []part{
 		{"cold_start", true, 15 * time.Minute, coldStart},
-		{"burst", true, 15 * time.Minute, burst},
-		{"teardown", true, 15 * time.Minute, burst},
+		{"burst", true, 40 * time.Minute, burst},
+		{"teardown", true, 40 * time.Minute, burst},
 		{"churn", false, 5 * time.Minute, churn},
 		{"rss_mb", false, 6 * time.Minute, resident},
 		{"plan", false, 3 * time.Minute, planning},

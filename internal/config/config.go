@@ -137,7 +137,7 @@ type Limits struct {
 	Memory         int64   `yaml:"memory" default:"0" format:"size" min:"0" example:"32g" doc:"Memory of all runners together at most, as their pools' container.memory say; 0 is no limit."`
 	Reserve        Reserve `yaml:"reserve" doc:"What the runners leave of the machine that Docker runs on; cpus and memory are no more than the rest of it."`
 	Registrations  int     `yaml:"registrations" default:"600" min:"1" doc:"Runners registered per minute at most, a sixth of them at once; with several servers, at each. It bounds what an unforeseen fault can do to the server."`
-	ParallelStarts int     `yaml:"parallel_starts" default:"0" min:"0" max:"64" doc:"How many runners are started at the same time at most; with several servers, for each. 0 is two for each CPU of the engine, 16 at most: more would make each start slower, and all together no quicker. Where the engine takes more than five seconds for a start it becomes fewer by itself, for as long as it cannot keep up."`
+	ParallelStarts int     `yaml:"parallel_starts" default:"0" min:"0" max:"64" doc:"How many runners are started at the same time at most; with several servers, for each. 0 is two for each CPU of the engine, 16 at most: more would make each start slower, and all together no quicker. Where the engine takes more than five seconds for a start it becomes fewer by itself, for as long as it cannot keep up. Twice as many are removed at the same time."`
 
 	Pressure Pressure `yaml:"pressure" restart:"true" doc:"Limits on the load of the machine that the daemon runs on, beyond which nothing new starts; what runs goes on."`
 }

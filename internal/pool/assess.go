@@ -2,6 +2,7 @@ package pool
 
 import (
 	"log/slog"
+	"slices"
 	"time"
 
 	"scaler.io/scaler/internal/plan"
@@ -10,8 +11,9 @@ import (
 
 // assess moves each runner to the phase that the observation shows. A runner
 // on which a step is under way is left to that step, but for the job that it
-// has: that is always looked at.
-func (m *Manager) assess(seen *observation) {
+// has: that is always looked at. It returns the runners of which only their end
+// is not stored yet.
+func (m *Manager) assess(seen *observation) (ended []*runner) {
 	m.conditions.set(plan.SubjectDocker, text(seen.engineErr), seen.at)
 	for scope, v := range seen.scopes {
 		m.conditions.set(plan.SubjectGitea+scope.String(), text(v.err), seen.at)
@@ -27,8 +29,13 @@ func (m *Manager) assess(seen *observation) {
 			continue
 		}
 		m.look(r, seen)
-		if r.rec.Phase != before.Phase || r.rec.Used != before.Used || r.rec.Online != before.Online || r.rec.Job != before.Job ||
-			r.rec.Task != before.Task || r.rec.TaskOver != before.TaskOver {
+		now := r.rec
+		learnt := now.Used != before.Used || now.Online != before.Online || now.Job != before.Job || now.Task != before.Task ||
+			now.TaskOver != before.TaskOver || now.Lost != before.Lost
+		switch {
+		case !learnt && now.Phase != before.Phase && now.Phase == plan.PhaseExited:
+			ended = append(ended, r)
+		case learnt || now.Phase != before.Phase:
 			changed = append(changed, r)
 		}
 		if r.rec.Phase != before.Phase {
@@ -48,6 +55,21 @@ func (m *Manager) assess(seen *observation) {
 			m.jobsRead[scope] = seen.at
 		}
 	}
+	return ended
+}
+
+// saveEnds stores the end of the runners that are not removed at once. That of
+// the others is seen again, in their containers or in that these are gone, if
+// the daemon dies before their records are deleted.
+func (m *Manager) saveEnds(ended []*runner, p plan.Plan) {
+	if len(ended) == 0 {
+		return
+	}
+	removed := make(map[string]bool)
+	for _, a := range p.Actions {
+		removed[a.Runner] = removed[a.Runner] || a.Kind == plan.ActionRemove
+	}
+	m.save(slices.DeleteFunc(ended, func(r *runner) bool { return removed[r.rec.Name] })...)
 }
 
 // work names what a runner has: its job or, where that alone is known, its task.

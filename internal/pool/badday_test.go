@@ -162,7 +162,7 @@ func TestBadDaysOfTheEngine(t *testing.T) {
 			r.engine.Fail("Create", fmt.Errorf("pull image acme/runner: %w: access denied", plan.ErrImage))
 			r.run()
 			r.queue(20, time.Second)
-			r.after(time.Hour)
+			r.after(30 * time.Minute)
 			if got := r.problem("pool linux"); !strings.Contains(got, "pull image acme/runner") {
 				t.Errorf("problem %q", got)
 			}
@@ -170,8 +170,8 @@ func TestBadDaysOfTheEngine(t *testing.T) {
 			if n := s.Counts.Registrations; n > 10 {
 				t.Errorf("%d registrations for an image that is not there", n)
 			}
-			if n := r.engine.Calls("Create"); n < 10 || n > 40 {
-				t.Errorf("%d attempts to create in an hour, want a back-off up to five minutes", n)
+			if n := r.engine.Calls("Create"); n < 7 || n > 25 {
+				t.Errorf("%d attempts to create in half an hour, want a back-off up to five minutes", n)
 			}
 			if len(s.Runners) > 0 {
 				t.Errorf("left in Gitea: %+v", s.Runners)
@@ -193,14 +193,14 @@ func TestBadDaysOfTheEngine(t *testing.T) {
 				})
 				r.run()
 				r.queue(5, time.Second)
-				r.after(time.Hour)
+				r.after(30 * time.Minute)
 				got := r.problem("pool linux")
 				if !strings.Contains(got, fmt.Sprintf("exit code %d", code)) || !strings.Contains(got, "exec format error") {
 					t.Errorf("problem %q, want the exit code and the last log lines", got)
 				}
 				s := r.gitea.State()
-				if s.Counts.Registrations > 40 || len(s.Runners) > 0 {
-					t.Errorf("%d registrations in an hour, %d runners left", s.Counts.Registrations, len(s.Runners))
+				if s.Counts.Registrations > 25 || len(s.Runners) > 0 {
+					t.Errorf("%d registrations in half an hour, %d runners left", s.Counts.Registrations, len(s.Runners))
 				}
 				r.engine.SetProcess(r.process)
 				r.after(10 * time.Minute)

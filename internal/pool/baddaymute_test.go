@@ -6,8 +6,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"scaler.io/scaler/internal/giteatest"
 )
 
 // However often the daemon ends, the engine fails and pushes go unnoticed, at a
@@ -45,8 +43,7 @@ func TestMuteServerOnABadDay(t *testing.T) {
 					r.run()
 				}
 			}
-			r.after(4 * time.Hour)
-			r.wantJobs(giteatest.StatusSuccess, jobs)
+			r.wantDone(jobs, 4*time.Hour)
 			if n := r.gitea.State().Counts.Registrations; n > 4 {
 				t.Errorf("seed %d: %d registrations, want at most 4", seed, n)
 			}

@@ -276,8 +276,7 @@ func TestEventsOfABadNetwork(t *testing.T) {
 					w.hook(r)
 				}
 			}
-			r.after(3 * time.Hour)
-			r.wantJobs("success", jobs)
+			r.wantDone(jobs, 3*time.Hour)
 			w.lose = nil
 			r.end()
 		})

@@ -105,7 +105,7 @@ func (m *Manager) runCycle(ctx context.Context) {
 	m.adopt(bounded, seen)
 	m.kept.inUse = m.mayBeInUse(seen)
 	m.recallCorpses(seen.at)
-	m.assess(seen)
+	ended := m.assess(seen)
 	m.correctBook(seen)
 	m.audit(bounded, seen)
 	m.reapDue(bounded, seen)
@@ -115,6 +115,7 @@ func (m *Manager) runCycle(ctx context.Context) {
 	spec, snap := m.spec(seen), m.snapshot(seen)
 	m.jobsWait = len(snap.Jobs) > 0
 	p := plan.Compute(spec, snap)
+	m.saveEnds(ended, p)
 	m.noteSurplus(p, seen.at)
 	m.noteShares(p, seen.at)
 	m.awaitLimits(p)

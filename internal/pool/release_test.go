@@ -106,7 +106,6 @@ func testReleaseChanges(t *testing.T, silence time.Duration, releases []string) 
 		r.queue(each, 40*time.Second)
 		r.after(20 * time.Second)
 	}
-	r.after(20 * time.Minute)
-	r.wantJobs(giteatest.StatusSuccess, each*len(releases))
+	r.wantDone(each*len(releases), 20*time.Minute)
 	r.wantLittleLeft(releases[len(releases)-1])
 }

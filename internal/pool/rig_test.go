@@ -291,6 +291,15 @@ func (r *rig) problem(subject string) string {
 	return ""
 }
 
+// wantDone waits until so many jobs have succeeded, which is to be within a time.
+func (r *rig) wantDone(jobs int, within time.Duration) {
+	r.t.Helper()
+	for began := time.Now(); time.Since(began) < within && r.gitea.State().Jobs[giteatest.StatusSuccess] < jobs; {
+		r.after(time.Minute)
+	}
+	r.wantJobs(giteatest.StatusSuccess, jobs)
+}
+
 // wantJobs checks how many jobs are in each state.
 func (r *rig) wantJobs(status string, n int) {
 	r.t.Helper()

@@ -38,13 +38,18 @@ const (
 	unknownStarts = 4 // while the size is not known
 )
 
+// endsPerStart is how many removals may be under way for each start that may be:
+// they take the engine little but time at the disk. On two CPUs it removes a tenth
+// more in a second with eight abreast than with four, and with twelve no more.
+const endsPerStart = 2
+
 // sizeDue reports whether the size of the host matters, and has to be asked for.
 func (m *Manager) sizeDue(now time.Time) bool {
 	matters := m.reserve() != plan.Resources{} || m.cfg.ParallelStarts == 0
 	return matters && m.ports.Sizer != nil && !now.Before(m.size.due)
 }
 
-// parallel is how many steps may be under way at a time in the engine.
+// parallel is how many starts may be under way at a time in the engine.
 func (m *Manager) parallel() int {
 	switch cpus := m.size.size.MilliCPU / 1000; {
 	case m.cfg.ParallelStarts > 0:
@@ -59,7 +64,7 @@ func (m *Manager) parallel() int {
 func (m *Manager) setPlaces() {
 	most := m.parallel()
 	m.starts.setMost(most)
-	m.ends.setMost(most)
+	m.ends.setMost(endsPerStart * most)
 }
 
 // reserve is what the runners leave of the Docker host, by the limits of their own

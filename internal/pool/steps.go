@@ -80,11 +80,7 @@ func (m *Manager) start(ctx context.Context, s step) result {
 		res.overload = overload
 		return res
 	}
-	rec.StartedAt = time.Now()
-	if err := m.ports.Store.Put(rec); err != nil {
-		// It runs, which is what counts; the next change is stored again.
-		m.log.Warn("start of a runner not noted in the state", "runner", rec.Name, "err", err)
-	}
+	rec.StartedAt = time.Now() // stored with what happens to it next
 	return result{rec: rec, overload: overload}
 }
 
@@ -150,7 +146,7 @@ func (m *Manager) remake(ctx context.Context, s step, note string) (state.Record
 		return rec, err
 	}
 	rec.StartedAt = time.Now()
-	return rec, m.ports.Store.Put(rec)
+	return rec, nil
 }
 
 // stillKnown returns errNotOurs if the server does not know the runner any more.

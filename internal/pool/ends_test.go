@@ -1,0 +1,117 @@
+package pool
+
+import (
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"scaler.io/scaler/internal/giteatest"
+	"scaler.io/scaler/internal/plan"
+	"scaler.io/scaler/internal/state"
+)
+
+// writes is a store that counts what is written, and from which nothing is
+// deleted while stuck is set.
+type writes struct {
+	store
+	stuck bool
+
+	mu     sync.Mutex
+	phases map[plan.Phase]int
+}
+
+func (w *writes) Put(records ...state.Record) error {
+	w.mu.Lock()
+	for _, rec := range records {
+		w.phases[rec.Phase]++
+	}
+	w.mu.Unlock()
+	return w.store.Put(records...)
+}
+
+func (w *writes) Delete(name string, patience time.Duration) error {
+	if w.stuck {
+		return errors.New("no space left on device")
+	}
+	return w.store.Delete(name, patience)
+}
+
+func (w *writes) use(p *Ports) { w.store, p.Store = p.Store, w }
+
+func newWrites() *writes { return &writes{phases: make(map[plan.Phase]int)} }
+
+// Each record is written as seldom as can be: every write is a sync.
+func TestEndOfARunnerIsStoredByItsDeletion(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, w := newRig(t, giteatest.Options{}), newWrites()
+		r.run(w.use)
+		r.queue(3, 20*time.Second)
+		r.after(time.Minute)
+		r.wantJobs(giteatest.StatusSuccess, 3)
+		r.stop()
+		for _, phase := range []plan.Phase{plan.PhaseExited, plan.PhaseRemoving} {
+			if n := w.phases[phase]; n != 0 {
+				t.Errorf("phase %s was stored %d times for runners that were removed at once", phase, n)
+			}
+		}
+		// The intent, the container with the identity, and the .runner file emptied;
+		// and that it came online, has its job and is done with it.
+		if n := w.phases[plan.PhaseStarting]; n > 3*3 {
+			t.Errorf("starting runners were stored %d times, want 3 times each at most: %v", n, w.phases)
+		}
+		r.wantNothingLeft()
+	})
+}
+
+// The end of a runner that stays for another container is stored.
+func TestEndOfARunnerThatStaysIsStored(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, w := newRig(t, giteatest.Options{}, persistent, sole(func(p *plan.Pool) { p.Min = 1 })), newWrites()
+		r.run(w.use)
+		r.after(10 * time.Second)
+		r.kill(r.only().Container)
+		r.after(time.Minute)
+		if n := w.phases[plan.PhaseExited]; n != 1 {
+			t.Errorf("the end was stored %d times, want once: %v", n, w.phases)
+		}
+		r.stop()
+		r.killAll()
+	})
+}
+
+// A daemon that dies after it has removed a container finds the record as it was
+// while the runner had its job.
+func TestRemovedRunnerWhoseRecordIsLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, w := newRig(t, giteatest.Options{}), newWrites()
+		w.stuck = true
+		r.run(w.use)
+		r.queue(3, 20*time.Second)
+		r.after(time.Minute)
+		records, err := w.Records()
+		r.stop()
+		if err != nil || len(records) != 3 {
+			t.Fatalf("%d records are left, want 3: %v", len(records), err)
+		}
+		for _, rec := range records {
+			if rec.Phase == plan.PhaseExited || rec.ContainerID == "" {
+				t.Errorf("record %+v, want one of a runner that runs", rec)
+			}
+		}
+		c := newTally()
+		r.run(c.use)
+		r.after(time.Minute)
+		if problems := r.m.Status().Problems; len(problems) > 0 {
+			t.Errorf("problems %v", problems)
+		}
+		if got := c.String(); strings.Contains(got, "fail") || strings.Contains(got, "start") {
+			t.Errorf("counted %s, want neither starts nor failures", got)
+		}
+		r.wantJobs(giteatest.StatusSuccess, 3)
+		r.stop()
+		r.wantNothingLeft()
+	})
+}

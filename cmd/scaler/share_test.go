@@ -19,6 +19,10 @@ import (
 	"scaler.io/scaler/internal/giteatest"
 )
 
+// handover is that of daemons that share the jobs of a test: after half of it the
+// others, too, start runners for a job that still waits.
+const handover = 40 * time.Second
+
 // sharedConfig is what all daemons have, but for their names, places and instances.
 const sharedConfig = `gitea: {url: %[1]s, api_token: {file: api-token}}
 registration_tokens: [{name: instance, scope: instance, token: {file: registration-token}}]
@@ -33,7 +37,7 @@ pools:
 drain: {settle: 2s}
 peers:
   self: %[3]s
-  handover: 40s
+  handover: %[7]s
   daemons:
     - {name: build-1, weight: 12, instance: "%[5]s1"}
     - {name: build-2, weight: 12, instance: "%[5]s2"}
@@ -107,7 +111,7 @@ func (h *household) resident(name string) *resident {
 	d := &resident{h: h, dir: shortDir(h.t), name: name}
 	write(h.t, filepath.Join(d.dir, "api-token"), "api-token-of-the-test")
 	write(h.t, filepath.Join(d.dir, "registration-token"), "registration-token-of-the-test-0123456789")
-	write(h.t, filepath.Join(d.dir, "scaler.yaml"), fmt.Sprintf(sharedConfig, h.url, h.image, name, d.dir, h.family, name[len("build-"):]))
+	write(h.t, filepath.Join(d.dir, "scaler.yaml"), fmt.Sprintf(sharedConfig, h.url, h.image, name, d.dir, h.family, name[len("build-"):], handover))
 	d.start()
 	h.t.Cleanup(func() {
 		d.end(os.Kill)
@@ -167,14 +171,17 @@ func TestThreeDaemonsShareAQueue(t *testing.T) {
 			return code == exitOK
 		})
 	}
-	const first, second = 24, 30
+	const first, second = 18, 20
 	burst := giteatest.JobSpec{Count: first, Repo: "acme/app", Labels: []string{"linux"}, Duration: 3 * time.Second}
 	h.gitea.AddJobs(burst)
 	h.done(first)
 	registered := h.gitea.State().Counts.Registrations
-	t.Logf("%d jobs, %d runners, %s", first, registered, waitsOf(h.gitea.State()))
-	if over := registered - first; over > first/8 {
-		t.Errorf("%d runners were started for %d jobs", registered, first)
+	waited := waitsOf(h.gitea.State())
+	t.Logf("%d jobs, %d runners, %s", first, registered, waited)
+	// Where the engine is too slow for the handover the others start, too.
+	late := waited.longerThan(handover / 2)
+	if over := registered - first; over > first/8+late {
+		t.Errorf("%d runners were started for %d jobs, of which %d waited for long", registered, first, late)
 	}
 
 	burst.Count = second
@@ -197,13 +204,24 @@ func TestThreeDaemonsShareAQueue(t *testing.T) {
 	}
 }
 
-func waitsOf(s giteatest.State) string {
-	var waits []time.Duration
+// jobWaits are how long jobs have waited, in order.
+type jobWaits []time.Duration
+
+func waitsOf(s giteatest.State) (w jobWaits) {
 	for _, j := range s.Waits {
-		waits = append(waits, j.StartedAt.Sub(j.QueuedAt).Round(10*time.Millisecond))
+		w = append(w, j.StartedAt.Sub(j.QueuedAt).Round(10*time.Millisecond))
 	}
-	slices.Sort(waits)
-	return fmt.Sprintf("waits: median %s, most %s", waits[len(waits)/2], waits[len(waits)-1])
+	slices.Sort(w)
+	return w
+}
+
+func (w jobWaits) String() string {
+	return fmt.Sprintf("waits: median %s, most %s", w[len(w)/2], w[len(w)-1])
+}
+
+func (w jobWaits) longerThan(d time.Duration) int {
+	i, _ := slices.BinarySearch(w, d)
+	return len(w) - i
 }
 
 // eventually waits up to a minute.

@@ -246,7 +246,7 @@ func New(cfg Config, ports Ports, log *slog.Logger) *Manager {
 	for name := range cfg.Pools {
 		m.breakers[name] = &breaker{}
 	}
-	m.starts, m.ends = newPlaces(m.parallel()), newPlaces(m.parallel())
+	m.starts, m.ends = newPlaces(m.parallel()), newPlaces(endsPerStart*m.parallel())
 	m.setSharing(cfg.Sharing)
 	return m
 }

@@ -149,15 +149,15 @@ func TestParallelStartsGoByTheHost(t *testing.T) {
 				r := newRig(t, giteatest.Options{}, func(c *Config) { c.ParallelStarts = tt.configured })
 				r.run(host.port)
 				r.after(3 * time.Second)
-				if starts, ends := r.m.starts.bound(), r.m.ends.bound(); starts != tt.want || ends != tt.want {
-					t.Errorf("%d starts and %d removals at a time, want %d", starts, ends, tt.want)
+				if starts, ends := r.m.starts.bound(), r.m.ends.bound(); starts != tt.want || ends != 2*tt.want {
+					t.Errorf("%d starts and %d removals at a time, want %d and twice as many", starts, ends, tt.want)
 				}
 				if asked := host.asked > 0; asked != (tt.configured == 0) {
 					t.Errorf("the host was asked %d times", host.asked)
 				}
 				r.reconfigure(r.edited(func(c *Config) { c.ParallelStarts = 7 }))
-				if starts := r.m.starts.bound(); starts != 7 {
-					t.Errorf("%d starts at a time after the edit, want 7", starts)
+				if starts, ends := r.m.starts.bound(), r.m.ends.bound(); starts != 7 || ends != 14 {
+					t.Errorf("%d starts and %d removals at a time after the edit, want 7 and 14", starts, ends)
 				}
 				r.stop()
 			})

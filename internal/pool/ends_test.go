@@ -1,7 +1,6 @@
 package pool
 
 import (
-	"errors"
 	"strings"
 	"sync"
 	"testing"
@@ -13,11 +12,9 @@ import (
 	"scaler.io/scaler/internal/state"
 )
 
-// writes is a store that counts what is written, and from which nothing is
-// deleted while stuck is set.
+// writes is a store that counts what is written.
 type writes struct {
 	store
-	stuck bool
 
 	mu     sync.Mutex
 	phases map[plan.Phase]int
@@ -30,13 +27,6 @@ func (w *writes) Put(records ...state.Record) error {
 	}
 	w.mu.Unlock()
 	return w.store.Put(records...)
-}
-
-func (w *writes) Delete(name string, patience time.Duration) error {
-	if w.stuck {
-		return errors.New("no space left on device")
-	}
-	return w.store.Delete(name, patience)
 }
 
 func (w *writes) use(p *Ports) { w.store, p.Store = p.Store, w }
@@ -57,8 +47,7 @@ func TestEndOfARunnerIsStoredByItsDeletion(t *testing.T) {
 				t.Errorf("phase %s was stored %d times for runners that were removed at once", phase, n)
 			}
 		}
-		// The intent, the container with the identity, and the .runner file emptied;
-		// and that it came online, has its job and is done with it.
+		// The intent, the identity, and the container.
 		if n := w.phases[plan.PhaseStarting]; n > 3*3 {
 			t.Errorf("starting runners were stored %d times, want 3 times each at most: %v", n, w.phases)
 		}
@@ -86,20 +75,19 @@ func TestEndOfARunnerThatStaysIsStored(t *testing.T) {
 // while the runner had its job.
 func TestRemovedRunnerWhoseRecordIsLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, w := newRig(t, giteatest.Options{}), newWrites()
-		w.stuck = true
-		r.run(w.use)
-		r.queue(3, 20*time.Second)
+		r := newRig(t, giteatest.Options{})
+		d := &death{call: "Delete", nth: 1}
+		r.run(d.ports)
+		r.queue(1, 20*time.Second)
 		r.after(time.Minute)
-		records, err := w.Records()
+		records, err := r.store.Records()
+		containers, listErr := r.engine.List(t.Context())
 		r.stop()
-		if err != nil || len(records) != 3 {
-			t.Fatalf("%d records are left, want 3: %v", len(records), err)
+		if err != nil || len(records) != 1 || records[0].Phase != plan.PhaseBusy || records[0].ContainerID == "" {
+			t.Fatalf("records %+v, %v, want that of the busy runner", records, err)
 		}
-		for _, rec := range records {
-			if rec.Phase == plan.PhaseExited || rec.ContainerID == "" {
-				t.Errorf("record %+v, want one of a runner that runs", rec)
-			}
+		if listErr != nil || len(containers) > 0 {
+			t.Fatalf("containers %+v, %v, want none", containers, listErr)
 		}
 		c := newTally()
 		r.run(c.use)
@@ -110,7 +98,7 @@ func TestRemovedRunnerWhoseRecordIsLeft(t *testing.T) {
 		if got := c.String(); strings.Contains(got, "fail") || strings.Contains(got, "start") {
 			t.Errorf("counted %s, want neither starts nor failures", got)
 		}
-		r.wantJobs(giteatest.StatusSuccess, 3)
+		r.wantJobs(giteatest.StatusSuccess, 1)
 		r.stop()
 		r.wantNothingLeft()
 	})

@@ -246,7 +246,8 @@ func New(cfg Config, ports Ports, log *slog.Logger) *Manager {
 	for name := range cfg.Pools {
 		m.breakers[name] = &breaker{}
 	}
-	m.starts, m.ends = newPlaces(m.parallel()), newPlaces(endsPerStart*m.parallel())
+	m.starts, m.ends = newPlaces(1), newPlaces(1)
+	m.setPlaces()
 	m.setSharing(cfg.Sharing)
 	return m
 }

@@ -291,12 +291,14 @@ func (r *rig) problem(subject string) string {
 	return ""
 }
 
-// wantDone waits until so many jobs have succeeded, which is to be within a time.
+// wantDone waits until so many jobs have succeeded, which is to be within a time,
+// and a while more for what should not come after.
 func (r *rig) wantDone(jobs int, within time.Duration) {
 	r.t.Helper()
 	for began := time.Now(); time.Since(began) < within && r.gitea.State().Jobs[giteatest.StatusSuccess] < jobs; {
 		r.after(time.Minute)
 	}
+	r.after(10 * time.Minute)
 	r.wantJobs(giteatest.StatusSuccess, jobs)
 }
 

@@ -162,31 +162,15 @@ func (s *stage) teardownOurs(ctx context.Context, jobs []int64, removals *turns)
 	if err := errors.Join(s.daemon.freeze(), s.end(jobs), s.quiet(ctx, label)); err != nil {
 		return err
 	}
-	following, cancel := context.WithCancel(ctx)
-	defer cancel()
-	removed, err := s.b.engine.removals(following, label)
-	if err != nil {
-		return err
-	}
 	before, err := s.effort()
 	if err != nil {
 		return err
 	}
-	began := time.Now()
-	if err := s.daemon.thaw(); err != nil {
-		return fmt.Errorf("thaw the daemon: %w", err)
+	took, err := s.b.engine.timeRemovals(ctx, label, len(jobs), s.daemon.thaw)
+	if err != nil {
+		return fmt.Errorf("thaw the daemon and have it remove what has ended: %w", err)
 	}
-	for range jobs {
-		select {
-		case _, open := <-removed:
-			if !open {
-				return errors.New("the engine's events have ended")
-			}
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
-	removals.ours = append(removals.ours, time.Since(began))
+	removals.ours = append(removals.ours, took)
 	after, err := s.effort()
 	if err != nil {
 		return err
@@ -260,13 +244,14 @@ func (s *stage) burstByHand(ctx context.Context, count, up, down int) (start, re
 	if err := errors.Join(s.end(jobs), s.quiet(ctx, label)); err != nil {
 		return 0, 0, err
 	}
-	began = time.Now()
-	containers, err := s.b.engine.list(ctx, label, false)
-	if err != nil {
-		return 0, 0, err
-	}
-	err = abreast(down, len(containers), func(i int) error { return s.b.engine.remove(ctx, containers[i]) })
-	return start, time.Since(began), err
+	remove, err = s.b.engine.timeRemovals(ctx, label, count, func() error {
+		containers, err := s.b.engine.list(ctx, label, false)
+		if err != nil {
+			return err
+		}
+		return abreast(down, len(containers), func(i int) error { return s.b.engine.remove(ctx, containers[i]) })
+	})
+	return start, remove, err
 }
 
 // abreast calls f for each of count numbers, some at a time.

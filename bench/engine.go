@@ -145,6 +145,32 @@ func (c *engineClient) list(ctx context.Context, label string, running bool) (id
 	return ids, err
 }
 
+// timeRemovals begins something by which count containers with the label are
+// removed, and returns how long it took until the engine told of the last.
+func (c *engineClient) timeRemovals(ctx context.Context, label string, count int, begin func() error) (time.Duration, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	removed, err := c.removals(ctx, label)
+	if err != nil {
+		return 0, err
+	}
+	began := time.Now()
+	if err := begin(); err != nil {
+		return 0, err
+	}
+	for range count {
+		select {
+		case _, open := <-removed:
+			if !open {
+				return 0, errors.New("the engine's events have ended")
+			}
+		case <-ctx.Done():
+			return 0, context.Cause(ctx)
+		}
+	}
+	return time.Since(began), nil
+}
+
 // removals tells of the removal of each container with the label from now on,
 // until ctx ends. It returns once the engine has begun to tell.
 func (c *engineClient) removals(ctx context.Context, label string) (<-chan struct{}, error) {

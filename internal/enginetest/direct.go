@@ -94,6 +94,13 @@ func (e *Engine) Peak() int {
 	return e.peak
 }
 
+// MostWrites returns how many calls of WriteFile were under way at most at a time.
+func (e *Engine) MostWrites() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.mostWrites
+}
+
 // Add puts a container there that nobody created through this engine.
 func (e *Engine) Add(c plan.Container, files map[string][]byte) {
 	e.mu.Lock()

@@ -35,8 +35,9 @@ const IDFile = "/etc/hostname"
 // Engine is an adapter to an in-memory engine. Its methods may be called
 // concurrently.
 type Engine struct {
-	// CreateTime and StartTime are how long these calls take.
-	CreateTime, StartTime time.Duration
+	// CreateTime, StartTime and WriteTime are how long Create, Start and WriteFile
+	// take.
+	CreateTime, StartTime, WriteTime time.Duration
 
 	*world
 	instance string // which sees its own containers only
@@ -55,6 +56,8 @@ type world struct {
 	hooks      map[string]func()
 	calls      map[string]int
 	peak       int
+	writes     int // that are under way
+	mostWrites int
 	jobs       map[string][]string // containers of jobs, by runner
 	volumes    map[string]bool     // of jobs
 	image      string
@@ -94,7 +97,7 @@ func New(p Process) *Engine {
 
 // For returns an adapter to the same engine for another instance.
 func (e *Engine) For(instance string) *Engine {
-	return &Engine{CreateTime: e.CreateTime, StartTime: e.StartTime, world: e.world, instance: instance}
+	return &Engine{CreateTime: e.CreateTime, StartTime: e.StartTime, WriteTime: e.WriteTime, world: e.world, instance: instance}
 }
 
 // begin counts a call and gives its injected fault, or what keeps it from the

@@ -29,6 +29,11 @@ func (e *Engine) ReadFile(ctx context.Context, id, name string) ([]byte, error) 
 
 // WriteFile implements pool.Inspector.
 func (e *Engine) WriteFile(ctx context.Context, id string, f plan.File) error {
+	e.writing(1)
+	defer e.writing(-1)
+	if err := sleep(ctx, e.WriteTime); err != nil {
+		return err
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if err := e.begin(ctx, "WriteFile"); err != nil {
@@ -42,4 +47,12 @@ func (e *Engine) WriteFile(ctx context.Context, id string, f plan.File) error {
 	files[path.Clean(f.Path)] = f.Data
 	c.files = files
 	return nil
+}
+
+// writing notes that a write has begun or is over.
+func (e *Engine) writing(change int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.writes += change
+	e.mostWrites = max(e.mostWrites, e.writes)
 }

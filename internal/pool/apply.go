@@ -4,8 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -28,6 +26,10 @@ const (
 
 // makes reports whether a step makes or starts a container.
 func makes(op string) bool { return op == opPrepare || op == opStart || op == opRestart }
+
+// making is how many steps are under way, or wait for their place, that make or
+// start a container.
+func (m *Manager) making() int { return m.under[opPrepare] + m.under[opStart] + m.under[opRestart] }
 
 // Pace of a step that fails again and again.
 const (
@@ -88,7 +90,6 @@ func (m *Manager) apply(ctx context.Context, seen *observation, p plan.Plan) {
 // resume takes up steps whose intent is stored and whose effect has not been
 // confirmed: they failed, or the daemon ended in between.
 func (m *Manager) resume(ctx context.Context) {
-	starting := slices.ContainsFunc(slices.Collect(maps.Values(m.runners)), func(r *runner) bool { return r.op == opStart })
 	for _, r := range m.runners {
 		if r.op != "" || time.Now().Before(r.retryAt) {
 			continue
@@ -100,10 +101,9 @@ func (m *Manager) resume(ctx context.Context) {
 			m.begin(ctx, r, opNudge, evidence{})
 		case r.rec.Phase == plan.PhaseStopping && !r.rec.Signalled && r.job == nil:
 			m.begin(ctx, r, opStop, evidence{})
-		case r.toConceal() && (!starting || time.Since(r.rec.StartedAt) >= concealWithin):
-			m.begin(ctx, r, opConceal, evidence{})
 		}
 	}
+	m.concealSome(ctx)
 }
 
 // nameRandom is how many random characters end a runner's name. Before them come
@@ -132,11 +132,10 @@ func (m *Manager) newRunner(a plan.Action) *runner {
 
 // begin runs one step on a copy of the runner's record.
 func (m *Manager) begin(ctx context.Context, r *runner, op string, end evidence) {
-	switch r.op = op; op {
-	case opRestart:
+	r.op = op
+	m.under[op]++
+	if op == opRestart {
 		r.rec.Cost = m.costOf(r.rec.Pool)
-	case opRemove:
-		m.removals++
 	}
 	s := step{patience: m.patience(), rec: r.rec, opts: m.optionsOf(r.rec.Pool), suspect: r.suspect, noPlace: r.noPlace, byLog: m.byLog(), caps: m.caps, end: end}
 	if op == opStart {
@@ -209,9 +208,7 @@ func (m *Manager) do(ctx context.Context, op string, s step) result {
 func (m *Manager) settle(res result) {
 	r := m.runners[res.rec.Name]
 	r.op, r.rec = "", res.rec
-	if res.op == opRemove {
-		m.removals--
-	}
+	m.under[res.op]--
 	log := m.log.With("cycle", m.cycle, "pool", res.rec.Pool, "runner", res.rec.Name)
 	m.judge(res)
 	m.meterEnd(r, res)
@@ -249,7 +246,7 @@ func (m *Manager) settle(res result) {
 	}
 	// A place is free, or something is to be cleaned up. Of many removals with
 	// nobody waiting for their places the last one is soon enough.
-	if res.err != nil || res.gone && (m.jobsWait || m.removals == 0) {
+	if res.err != nil || res.gone && (m.jobsWait || m.under[opRemove] == 0) {
 		m.Trigger()
 	}
 }

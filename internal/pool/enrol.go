@@ -2,13 +2,10 @@ package pool
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"path"
 	"time"
 
 	"scaler.io/scaler/internal/plan"
-	"scaler.io/scaler/internal/register"
 	"scaler.io/scaler/internal/state"
 )
 
@@ -89,52 +86,4 @@ func (m *Manager) enrol(name string, id plan.Identity) (busy bool, err error) {
 	m.log.Info("runner has registered itself", "cycle", m.cycle, "pool", rec.Pool, "runner", name, "id", id.ID)
 	m.Trigger()
 	return false, nil
-}
-
-// concealWithin is how long after its start a runner's .runner file may wait to
-// be emptied, while other runners are being started: it costs the engine a fifth
-// of a start.
-const concealWithin = 30 * time.Second
-
-// toConceal reports whether the runner's .runner file is to be emptied.
-func (r *runner) toConceal() bool {
-	return r.rec.Online && r.rec.Ephemeral && !r.rec.Concealed && (r.rec.Phase == plan.PhaseIdle || r.rec.Phase == plan.PhaseBusy)
-}
-
-// conceal empties the .runner file of an ephemeral runner that has read it, so
-// that no job on the same file system finds the runner's own token there. The
-// file that a container has written itself is read before.
-func (m *Manager) conceal(ctx context.Context, s step) result {
-	rec, opts := s.rec, s.opts
-	file := path.Join(dataDir(rec, opts), register.DotRunnerName)
-	if opts.SelfRegister != nil {
-		if id, err := m.readBack(ctx, rec, file); err == nil {
-			rec.Identity = &id
-		}
-	}
-	err := m.ports.Inspector.WriteFile(ctx, rec.ContainerID, plan.File{Path: file, Mode: 0o600})
-	if err != nil && !errors.Is(err, plan.ErrNotFound) && !unreachable(err) {
-		return result{rec: s.rec, err: err}
-	}
-	rec.Concealed = true // or as well as this engine can
-	return result{rec: rec, err: m.ports.Store.Put(rec)}
-}
-
-// readBack returns the identity as the container has written it, if it is the
-// one that the server gave.
-func (m *Manager) readBack(ctx context.Context, rec state.Record, file string) (plan.Identity, error) {
-	data, err := m.ports.Inspector.ReadFile(ctx, rec.ContainerID, file)
-	if err != nil {
-		return plan.Identity{}, err
-	}
-	id, err := register.ParseDotRunner(data)
-	if err != nil {
-		return plan.Identity{}, err
-	}
-	known := rec.Identity
-	if id.ID != known.ID || id.UUID != known.UUID || id.Token != known.Token {
-		return plan.Identity{}, fmt.Errorf("read .runner of runner %s: it is another's", rec.Name)
-	}
-	id.Name = known.Name
-	return id, nil
 }

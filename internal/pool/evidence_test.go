@@ -70,36 +70,3 @@ func TestRunnersGoOneByOneWhereTheListFails(t *testing.T) {
 		r.wantNothingLeft()
 	})
 }
-
-// To empty .runner files makes way for starts, but not for ever.
-func TestEmptyingRunnerFilesMakesWayForStarts(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, giteatest.Options{})
-		r.engine.StartTime = 20 * time.Second
-		r.config.Spec.Pools[0].Max, r.config.ParallelStarts = 6, 1
-		r.run()
-		r.queue(6, time.Hour)
-		emptied := func() (n int) {
-			for _, s := range r.m.Status().Runners {
-				if data, err := r.engine.ReadFile(t.Context(), s.Container, "/data/.runner"); err == nil && len(data) == 0 {
-					n++
-				}
-			}
-			return n
-		}
-		r.after(30 * time.Second)
-		if n := emptied(); n != 0 {
-			t.Errorf("%d files are empty while runners are being started, want 0 so soon", n)
-		}
-		r.after(35 * time.Second)
-		if n := emptied(); n != 1 {
-			t.Errorf("%d files are empty after a minute, want that of the first runner", n)
-		}
-		r.after(70 * time.Second)
-		if n := emptied(); n != 6 {
-			t.Errorf("%d files are empty after all were started, want 6", n)
-		}
-		r.stop()
-		r.killAll()
-	})
-}

@@ -38,10 +38,9 @@ func (m *Manager) run(ctx context.Context) {
 // turn is the loop itself. A trigger only moves the timer forward.
 func (m *Manager) turn(ctx context.Context) {
 	m.dueIn(0)
-	gap := m.timeCycle(ctx)
+	next := m.timeCycle(ctx)
 	m.ready()
-	last := time.Now()
-	timer := time.NewTimer(m.dueIn(max(m.pace.jittered(last), gap)))
+	timer := time.NewTimer(m.dueIn(m.until(next)))
 	defer timer.Stop()
 	for {
 		select {
@@ -50,23 +49,45 @@ func (m *Manager) turn(ctx context.Context) {
 			return
 		case r := <-m.results:
 			m.settle(r)
+			if r.op == opConceal {
+				m.concealSome(ctx) // there is a place again
+			}
+			timer.Reset(m.until(next)) // the engine may have caught up
 		case f := <-m.requests:
 			f()
 			m.turned() // it may have taken as long as a cycle
 		case <-m.trigger:
 			m.hear(time.Now())
-			timer.Reset(max(gap-time.Since(last), 0))
+			next.pause = 0
+			timer.Reset(m.until(next))
 		case <-m.stirs.poke:
 			if m.stir(time.Now()) {
-				timer.Reset(max(gap-time.Since(last), 0))
+				next.pause = 0
+				timer.Reset(m.until(next))
 			}
 		case <-timer.C:
 			m.turned()
-			gap = m.timeCycle(ctx)
-			last = time.Now()
-			timer.Reset(m.dueIn(max(m.pace.jittered(last), gap)))
+			next = m.timeCycle(ctx)
+			timer.Reset(m.dueIn(m.until(next)))
 		}
 	}
+}
+
+// wait is what keeps the next cycle from coming at once.
+type wait struct {
+	since time.Time     // the end of the last cycle
+	gap   time.Duration // the least time between the two
+	pause time.Duration // until the next poll; 0 once there is something to look at
+}
+
+// until returns how long the next cycle has to wait still. While starts queue
+// for the engine a look hastens none of them, and takes time from all.
+func (m *Manager) until(w wait) time.Duration {
+	d := max(w.gap, w.pause)
+	if m.making() > m.starts.bound() {
+		d = max(d, crowdedGap)
+	}
+	return max(d-time.Since(w.since), 0)
 }
 
 // dueIn notes that the loop turns, and when it is to turn again.
@@ -83,14 +104,16 @@ func (m *Manager) turned() {
 	}
 }
 
-// timeCycle runs a cycle and returns how long the next one has to wait at least.
-func (m *Manager) timeCycle(ctx context.Context) (gap time.Duration) {
+// timeCycle runs a cycle and returns what the next one has to wait for.
+func (m *Manager) timeCycle(ctx context.Context) wait {
 	began := time.Now()
 	m.runCycle(ctx)
-	took, before := time.Since(began), m.cycleTook
+	now := time.Now()
+	took, before := now.Sub(began), m.cycleTook
 	m.cycleTook = took
 	// One answer that was late says nothing of the next.
-	return min(max(min(took, before), cycleGap), cycleGapMost)
+	gap := min(max(min(took, before), cycleGap), cycleGapMost)
+	return wait{since: now, gap: gap, pause: m.pace.jittered(now)}
 }
 
 // runCycle is observe, plan, apply.

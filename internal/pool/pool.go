@@ -33,6 +33,9 @@ const (
 	// between them, up to cycleGapMost: what is looked at is then busy.
 	cycleGap     = 50 * time.Millisecond
 	cycleGapMost = time.Second
+	// crowdedGap is the least time between two cycles while more runners are to
+	// be started than the engine may start at a time.
+	crowdedGap = time.Second
 )
 
 // Options are the settings of one pool that the planner does not need.
@@ -128,8 +131,8 @@ type Manager struct {
 	split      *plan.Split     // nil where no other daemon shares the jobs
 	boots      []time.Duration // of the last runners, where one does
 	cycle      uint64
-	cycleTook  time.Duration // the last one
-	removals   int           // under way
+	cycleTook  time.Duration  // the last one
+	under      map[string]int // steps under way, by their op
 	started    time.Time
 	jobsWait   bool // as of the last cycle
 	orders     orders
@@ -235,7 +238,7 @@ func New(cfg Config, ports Ports, log *slog.Logger) *Manager {
 		ears: newEars(), tookAt: make(map[string]time.Time),
 		book: plan.NewBook(), unsaved: make(map[int64][]byte),
 		firstSeen: make(map[int64]sighting), jobsRead: make(map[plan.Scope]time.Time), nudged: make(map[string]time.Time), missed: make(map[string]time.Time), corpses: make(map[corpse]time.Time),
-		leftovers: make(map[string]leftover), nudges: make(map[string]uint64),
+		leftovers: make(map[string]leftover), nudges: make(map[string]uint64), under: make(map[string]int),
 		kept: kept{stale: true},
 		pace: newPace(cfg.Pace), arrivals: newArrivals(), told: newTold(),
 		orders:  orders{pools: make(map[string]plan.Pause), runners: make(map[string]plan.Pause)},

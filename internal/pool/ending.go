@@ -118,9 +118,10 @@ func (m *Manager) remove(ctx context.Context, s step) result {
 
 // How long the record of a runner that is gone waits for others, to be deleted
 // together with them: each sync holds up the engine, where it uses the same disk.
-// It is short while jobs wait, to which the place of the runner is of use.
+// It is short while jobs wait, to which the place of the runner is of use; and the
+// first job that comes ends it.
 const (
-	togetherFor  = 200 * time.Millisecond
+	togetherFor  = 500 * time.Millisecond
 	togetherSoon = 25 * time.Millisecond
 )
 

@@ -103,3 +103,30 @@ func TestRemovedRunnerWhoseRecordIsLeft(t *testing.T) {
 		r.wantNothingLeft()
 	})
 }
+
+// The place of a runner that is gone is free for a job that comes, though its
+// record waits to be deleted with others.
+func TestJobsHurryTheRecordsOfRunnersThatAreGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, giteatest.Options{})
+		r.config.Spec.Pools[0].Max = 4
+		r.run()
+		r.queue(4, 20*time.Second)
+		r.after(10 * time.Second)
+		r.wantJobs(giteatest.StatusInProgress, 4)
+		for r.engine.Calls("Remove") < 4 {
+			r.after(time.Millisecond)
+		}
+		created := r.engine.Calls("Create")
+		r.queue(4, 20*time.Second)
+		r.m.Trigger()
+		r.after(4 * cycleGap)
+		if n := r.engine.Calls("Create") - created; n != 4 {
+			t.Errorf("%d runners were made for the jobs that came, %s after, want 4; records may wait %s", n, 4*cycleGap, togetherFor)
+		}
+		r.after(time.Minute)
+		r.wantJobs(giteatest.StatusSuccess, 8)
+		r.stop()
+		r.wantNothingLeft()
+	})
+}

@@ -136,7 +136,9 @@ func (m *Manager) runCycle(ctx context.Context) {
 	m.sweepDue(ctx)
 	m.hold()
 	spec, snap := m.spec(seen), m.snapshot(seen)
-	m.jobsWait = len(snap.Jobs) > 0
+	if m.jobsWait = len(snap.Jobs) > 0; m.jobsWait && m.under[opRemove] > 0 {
+		m.ports.Store.Hurry() // a job may wait for the place of what goes
+	}
 	p := plan.Compute(spec, snap)
 	m.saveEnds(ended, p)
 	m.noteSurplus(p, seen.at)

@@ -112,6 +112,8 @@ type store interface {
 	Delete(name string, patience time.Duration) error
 	// Keep deletes a record and keeps its identity as a corpse, in one step.
 	Keep(name string, c plan.Corpse, patience time.Duration) error
+	// Hurry ends that wait for those which wait now.
+	Hurry()
 	// TakeSpare gives a record a spare identity of its scope, and writes it.
 	TakeSpare(state.Record) (taken state.Record, found bool, err error)
 	PutCorpse(plan.Corpse) error

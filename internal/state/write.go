@@ -21,6 +21,7 @@ type writer struct {
 type batch struct {
 	changes []func(*bbolt.Tx) error
 	errs    []error       // one for each change, once done is closed
+	hurry   chan struct{} // closed when they are not to wait for others any more
 	done    chan struct{} // closed when all are on disk, or have failed
 }
 
@@ -75,7 +76,7 @@ func (s *Store) writeInCompany(patience time.Duration, change func(*bbolt.Tx) er
 	}
 	b, first := c.pending, c.pending == nil
 	if first {
-		b = &batch{errs: make([]error, 1), done: make(chan struct{})}
+		b = &batch{errs: make([]error, 1), hurry: make(chan struct{}), done: make(chan struct{})}
 		c.pending = b
 	}
 	b.changes = append(b.changes, change)
@@ -84,13 +85,29 @@ func (s *Store) writeInCompany(patience time.Duration, change func(*bbolt.Tx) er
 		<-b.done
 		return b.errs[0]
 	}
-	time.Sleep(patience)
+	select {
+	case <-time.After(patience):
+	case <-b.hurry:
+	}
 	c.mu.Lock()
-	c.pending = nil
+	if c.pending == b {
+		c.pending = nil
+	}
 	c.mu.Unlock()
 	defer close(b.done)
 	b.errs[0] = s.write(b.apply)
 	return b.errs[0]
+}
+
+// Hurry has the records whose deletion waits for others deleted at once.
+func (s *Store) Hurry() {
+	c := &s.company
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.pending != nil {
+		close(c.pending.hurry)
+		c.pending = nil
+	}
 }
 
 // apply makes all changes of the batch.

@@ -121,6 +121,42 @@ func TestRecordsGoInCompany(t *testing.T) {
 	})
 }
 
+// Records that wait for others go at once when somebody waits for them.
+func TestRecordsGoInAHurry(t *testing.T) {
+	s := mustOpen(t, filepath.Join(t.TempDir(), "state"))
+	for i := range 4 {
+		must(t, s.Put(record(fmt.Sprintf("runner-%02d", i))))
+	}
+	synctest.Test(t, func(t *testing.T) {
+		s.Hurry() // nothing waits
+		const patience = time.Minute
+		must(t, s.Delete("runner-00", patience))
+		for round, pause := range []time.Duration{3 * time.Second, 5 * time.Second} {
+			began := time.Now()
+			var took time.Duration
+			var gone sync.WaitGroup
+			gone.Go(func() {
+				if err := s.Delete(fmt.Sprintf("runner-%02d", round+1), patience); err != nil {
+					t.Error(err)
+				}
+				took = time.Since(began)
+			})
+			time.Sleep(pause)
+			s.Hurry()
+			s.Hurry()
+			gone.Wait()
+			if took != pause {
+				t.Errorf("a deletion took %s, want the %s until it was hurried", took, pause)
+			}
+		}
+		began := time.Now()
+		must(t, s.Delete("runner-03", patience))
+		if took := time.Since(began); took != patience {
+			t.Errorf("the one after took %s, want %s", took, patience)
+		}
+	})
+}
+
 func TestRecordsThatCannotGoStay(t *testing.T) {
 	s := mustOpen(t, filepath.Join(t.TempDir(), "state"))
 	must(t, s.Put(record("one"), record("two"), record("three")))

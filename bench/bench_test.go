@@ -226,3 +226,18 @@ func TestWorldIsBusy(t *testing.T) {
 		t.Errorf("%d decisions, %d pools, %d starts, served %v", len(p.Decisions), len(p.Pools), starts, served)
 	}
 }
+
+// Arrivals cover the interval evenly, in no order.
+func TestArrivals(t *testing.T) {
+	const n, interval = 20, time.Second
+	at := arrivals(n, interval)
+	if slices.IsSorted(at) {
+		t.Errorf("arrivals come in the order of time: %v", at)
+	}
+	slices.Sort(at)
+	for i, d := range at {
+		if part := interval / n; d < time.Duration(i)*part || d >= time.Duration(i+1)*part {
+			t.Errorf("arrival %d of %d is at %s of %s", i, len(at), d, interval)
+		}
+	}
+}

@@ -192,13 +192,21 @@ const lookOver = 100 * time.Millisecond
 // before: its runners would seem to run, and the look to have taken as long as the
 // freeze, which it then keeps from the next one.
 func (s *stage) betweenLooks(ctx context.Context) error {
-	last, asks := time.Now(), asked(s.gitea)
-	for looked := false; !looked || time.Since(last) < lookOver; {
-		if err := pause(ctx, lookOver/20); err != nil {
-			return fmt.Errorf("wait until the daemon has looked: %w", err)
-		}
+	err := s.nextLook(ctx)
+	for last, asks := time.Now(), asked(s.gitea); err == nil && time.Since(last) < lookOver; {
+		err = pause(ctx, lookOver/20)
 		if n := asked(s.gitea); n != asks {
-			last, asks, looked = time.Now(), n, true
+			last, asks = time.Now(), n
+		}
+	}
+	return err
+}
+
+// nextLook waits until the daemon asks Gitea for something.
+func (s *stage) nextLook(ctx context.Context) error {
+	for asks := asked(s.gitea); asked(s.gitea) == asks; {
+		if err := pause(ctx, lookOver/20); err != nil {
+			return fmt.Errorf("wait until the daemon looks: %w", err)
 		}
 	}
 	return nil

@@ -35,6 +35,19 @@ type coldFigures struct {
 // cold is the stage of each kind.
 type cold struct {
 	hook, ahead, poll, hand, idle *stage
+	// arrivals are how long after a poll the jobs come that are left for byPoll.
+	arrivals []time.Duration
+}
+
+// arrivals are at random, but one in each of n equal parts of the interval: few
+// jobs are enough, then, to tell what any would wait.
+func arrivals(n int, interval time.Duration) []time.Duration {
+	part := interval / time.Duration(n)
+	at := make([]time.Duration, n)
+	for i, place := range rand.Perm(n) {
+		at[i] = time.Duration(place)*part + rand.N(part)
+	}
+	return at
 }
 
 // coldStart measures how long one job waits when there is no runner: with the
@@ -42,7 +55,7 @@ type cold struct {
 // polling, and with everything done by hand the moment the job is queued. Beside these, how long it waits for an
 // idle runner that polls.
 func coldStart(ctx context.Context, b *bench) error {
-	c := &cold{}
+	c := &cold{arrivals: arrivals(b.coldJobs, pollInterval)}
 	for _, s := range []struct {
 		stage **stage
 		name  string
@@ -120,7 +133,12 @@ func (c *cold) byStandby(ctx context.Context) (time.Duration, error) {
 // byPoll times one job with the daemon that polls each second, whatever happens.
 // The job comes at any time between two polls.
 func (c *cold) byPoll(ctx context.Context) (time.Duration, error) {
-	if err := pause(ctx, rand.N(pollInterval)); err != nil {
+	if err := c.poll.nextLook(ctx); err != nil {
+		return 0, err
+	}
+	after := c.arrivals[0]
+	c.arrivals = c.arrivals[1:]
+	if err := pause(ctx, after); err != nil {
 		return 0, err
 	}
 	took, err := c.poll.started(ctx, c.poll.queue(1, 0))

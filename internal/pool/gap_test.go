@@ -64,6 +64,9 @@ func TestACrowdOfStartsIsLookedAtSeldom(t *testing.T) {
 		if n := r.engine.Calls("List") - looks; n < 2 || n > 3 {
 			t.Errorf("%d looks in three seconds while starts queue, want one a second", n)
 		}
+		if every := r.m.Status().PollEvery; every != crowdedGap {
+			t.Errorf("the status tells of a look each %s meanwhile, want %s", every, crowdedGap)
+		}
 		r.after(30 * time.Second)
 		r.wantJobs(giteatest.StatusInProgress, 20)
 		r.stop()

@@ -80,14 +80,19 @@ type wait struct {
 	pause time.Duration // until the next poll; 0 once there is something to look at
 }
 
-// until returns how long the next cycle has to wait still. While starts queue
-// for the engine a look hastens none of them, and takes time from all.
+// until returns how long the next cycle has to wait still.
 func (m *Manager) until(w wait) time.Duration {
-	d := max(w.gap, w.pause)
+	return max(max(w.gap, w.pause, m.crowd())-time.Since(w.since), 0)
+}
+
+// crowd is the least time between two cycles while more runners are to be started
+// than the engine may start at a time, and 0 otherwise. A look hastens none of those
+// that wait for a place, and takes time from all.
+func (m *Manager) crowd() time.Duration {
 	if m.making() > m.starts.bound() {
-		d = max(d, crowdedGap)
+		return crowdedGap
 	}
-	return max(d-time.Since(w.since), 0)
+	return 0
 }
 
 // dueIn notes that the loop turns, and when it is to turn again.

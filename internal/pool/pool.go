@@ -33,9 +33,7 @@ const (
 	// between them, up to cycleGapMost: what is looked at is then busy.
 	cycleGap     = 50 * time.Millisecond
 	cycleGapMost = time.Second
-	// crowdedGap is the least time between two cycles while more runners are to
-	// be started than the engine may start at a time.
-	crowdedGap = time.Second
+	crowdedGap   = time.Second // see crowd
 )
 
 // Options are the settings of one pool that the planner does not need.

@@ -27,7 +27,7 @@ func (m *Manager) publish(spec plan.Spec, snap plan.Snapshot, seen *observation,
 	}
 	s.Version, s.Instance, s.StartedAt = m.version, m.instance, m.started
 	s.Cycle, s.CycleAt, s.Shutdown = m.cycle, seen.at, m.draining
-	s.PollEvery, s.EventsArrive = m.pace.interval(seen.at), m.pace.arrive(seen.at)
+	s.PollEvery, s.EventsArrive = max(m.pace.interval(seen.at), m.crowd()), m.pace.arrive(seen.at)
 	s.Problems, s.Corpses = m.conditions.list(), m.kept.shown
 	for i := range s.Pools {
 		p := &s.Pools[i]

@@ -25,7 +25,7 @@ func checkColdStarts(t *testing.T, r *rig) {
 	slow(t)
 	const n = 50
 	rnd := random(t, 50)
-	d := r.daemon(t, settings{Pools: []pool{{Name: "cold", Label: "cold", Max: 10}}})
+	d := r.daemon(t, settings{UsualNetwork: true, Pools: []pool{{Name: "cold", Label: "cold", Max: 10}}})
 	repo := r.repo(t, realgitea.Admin, "cold", 1, "sleep 300ms")
 	w := r.watchAt(t, repo, coldPace)
 	rest := func() time.Duration { return 2*time.Second + time.Duration(rnd.Int64N(int64(18*time.Second))) }

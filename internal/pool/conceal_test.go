@@ -51,21 +51,19 @@ func TestEmptyingRunnerFilesMakesWayForStarts(t *testing.T) {
 func TestRunnerFilesAreEmptiedBesideStarts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, giteatest.Options{})
+		r.engine.StartTime = 4 * time.Second
 		r.config.ParallelStarts = 2
 		r.run()
 		r.queue(1, time.Hour)
-		r.after(5 * time.Second)
-		r.wantEmptied("of one runner", 1)
-		r.engine.StartTime = 200 * time.Millisecond
-		r.queue(1, time.Hour)
-		r.after(1500 * time.Millisecond)
-		r.engine.StartTime = 4 * time.Second
-		r.queue(1, time.Hour)
+		r.m.Trigger()
 		r.after(3 * time.Second)
-		if n := r.engine.Calls("Start"); n != 2 {
-			t.Fatalf("%d runners are started, want 2 and the third on its way", n)
+		r.queue(1, time.Hour)
+		r.m.Trigger()
+		r.after(3 * time.Second)
+		if n := r.engine.Calls("Start"); n != 1 {
+			t.Fatalf("%d runners are started, want 1 and the second on its way", n)
 		}
-		r.wantEmptied("of two runners while the third is started", 2)
+		r.wantEmptied("of one runner while the second is started", 1)
 		r.stop()
 		r.killAll()
 	})

@@ -237,12 +237,9 @@ func (m *Manager) drain(ctx context.Context) {
 	}
 }
 
-func (m *Manager) busyWithSteps() int {
-	n := 0
-	for _, r := range m.runners {
-		if r.op != "" {
-			n++
-		}
+func (m *Manager) busyWithSteps() (n int) {
+	for _, count := range m.under {
+		n += count
 	}
 	return n
 }
